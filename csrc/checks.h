@@ -1,0 +1,59 @@
+// What the kernels rely on, checked once for both back ends.
+#pragma once
+
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/core/ScalarType.h>
+#include <torch/headeronly/util/Exception.h>
+
+namespace pydpst {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+constexpr int64_t kGuideChannels = 3;
+constexpr int64_t kRadius = 1;
+constexpr int64_t kWhiteningPlanes = 6;
+
+inline void check_guide(const Tensor& image, int64_t radius) {
+  STD_TORCH_CHECK(image.dim() == 4 && image.size(1) == kGuideChannels,
+                  "the guide image must have the shape (B, 3, H, W)");
+  STD_TORCH_CHECK(
+      image.scalar_type() == ScalarType::Float || image.scalar_type() == ScalarType::Double,
+      "the guide image must be float32 or float64");
+  STD_TORCH_CHECK(radius == kRadius, "radius must be 1, got ", radius);
+  STD_TORCH_CHECK(image.size(2) > 2 * radius && image.size(3) > 2 * radius,
+                  "the guide image must hold one window of ", 2 * radius + 1,
+                  " pixels a side, got ", image.size(3), "×", image.size(2));
+}
+
+inline Tensor new_whitening(const Tensor& image, int64_t radius) {
+  return torch::stable::new_empty(image, {image.size(0), kWhiteningPlanes,
+                                          image.size(2) - 2 * radius, image.size(3) - 2 * radius});
+}
+
+inline void check_same(const Tensor& image, const Tensor& other, const char* name) {
+  STD_TORCH_CHECK(other.dim() == 4 && other.size(0) == image.size(0), name,
+                  " must have four dimensions and the guide image's batch size");
+  STD_TORCH_CHECK(other.scalar_type() == image.scalar_type(), name,
+                  " must have the guide image's dtype");
+  STD_TORCH_CHECK(
+      other.is_cuda() == image.is_cuda() && other.get_device_index() == image.get_device_index(),
+      name, " must be on the guide image's device");
+}
+
+inline void check_matvec(const Tensor& image, const Tensor& whitening, const Tensor& p,
+                         int64_t radius) {
+  check_guide(image, radius);
+  check_same(image, whitening, "whitening");
+  check_same(image, p, "p");
+  STD_TORCH_CHECK(whitening.size(1) == kWhiteningPlanes &&
+                      whitening.size(2) == image.size(2) - 2 * radius &&
+                      whitening.size(3) == image.size(3) - 2 * radius,
+                  "whitening must come from the same guide image and radius");
+  STD_TORCH_CHECK(p.size(2) == image.size(2) && p.size(3) == image.size(3),
+                  "p must have the guide image's height and width");
+}
+
+}  // namespace pydpst

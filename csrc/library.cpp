@@ -1,0 +1,39 @@
+// The ops' schemas and what the build contains.
+//
+// L is the matting Laplacian of a guide image I (Levin, Lischinski and Weiss 2008, eq. 12): for
+// each window k of n pixels, μ and cov(I) are the mean and covariance of its colours,
+// S = cov(I) + (eps/n)·Id, and p is fitted by the affine model p̄ + aᵀ(I − μ) with
+// a = S⁻¹ cov(I, p). Then (L p)_i is the sum over the windows that hold pixel i of p_i less the
+// model at i. Only windows wholly inside the image count.
+//
+// The covariance may be nearly singular (eps is 1e-7), so no entry of S⁻¹ is ever formed in
+// float32: with S = R Rᵀ (Cholesky, in double), W = R⁻¹ is kept, and a = Wᵀ (W cov(I, p)).
+
+#include <pybind11/pybind11.h>
+#include <torch/csrc/stable/library.h>
+#include <torch/headeronly/version.h>
+
+STABLE_TORCH_LIBRARY(pydpst, library) {
+  // The guide image's whitening matrices W, one for each window: (B, 6, H − 2r, W − 2r).
+  library.def("matting_whitening(Tensor image, float eps, int radius) -> Tensor");
+  // L p for each channel of p (B, C, H, W).
+  library.def("matting_matvec(Tensor image, Tensor whitening, Tensor p, int radius) -> Tensor");
+}
+
+PYBIND11_MODULE(_C, module) {
+  module.doc() = "The CPU kernels of pydpst, and what this build contains.";
+  module.def(
+      "build_info",
+      [] {
+        pybind11::dict info;
+#if defined(__clang__)
+        info["compiler"] = "clang " __clang_version__;
+#else
+        info["compiler"] = "gcc " __VERSION__;
+#endif
+        info["torch_headers"] = TORCH_VERSION;
+        info["minimum_torch"] = "2.11";
+        return info;
+      },
+      "The compiler, the torch whose headers it used, and the oldest torch it runs with.");
+}

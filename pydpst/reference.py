@@ -1,0 +1,42 @@
+"""The operators in plain, differentiable torch: what the kernels are tested against."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def _windows(x: Tensor, radius: int) -> Tensor:
+    """All windows of x (B, C, H, W), as (B, C, K, n): K windows of n pixels."""
+    side = 2 * radius + 1
+    batch, channels = x.shape[:2]
+    return F.unfold(x, side).view(batch, channels, side * side, -1).transpose(2, 3)
+
+
+def matting_matvec(image: Tensor, p: Tensor, eps: float = 1e-7, radius: int = 1) -> Tensor:
+    """L p by the definition of the matting Laplacian (Levin et al. 2008, eq. 12).
+
+    For every window k of n pixels: a = (cov(I) + (eps/n)·Id)⁻¹ cov(I, p), and each of its pixels i
+    adds (p_i - mean(p)) - (I_i - mean(I))ᵀ a to (L p)_i.
+
+    Args:
+        image: the guide, (B, G, H, W).
+        p: (B, C, H, W).
+        eps: the regularisation, relative to values in [0, 1].
+        radius: windows are 2·radius + 1 pixels a side.
+
+    Returns:
+        L p, shaped like p; differentiable in both arguments.
+    """
+    size = (2 * radius + 1) ** 2
+    guide, signal = _windows(image, radius), _windows(p, radius)
+    guide = guide - guide.mean(-1, keepdim=True)
+    signal = signal - signal.mean(-1, keepdim=True)
+    identity = torch.eye(image.shape[1], dtype=image.dtype, device=image.device)
+    covariance = torch.einsum("bgkn,bhkn->bkgh", guide, guide) / size + eps / size * identity
+    cross = torch.einsum("bgkn,bckn->bkgc", guide, signal) / size
+    slope = torch.linalg.solve(covariance, cross)
+    residual = signal - torch.einsum("bkgc,bgkn->bckn", slope, guide)
+    columns = residual.transpose(2, 3).reshape(p.shape[0], p.shape[1] * size, -1)
+    return F.fold(columns, p.shape[-2:], 2 * radius + 1)

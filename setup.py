@@ -1,0 +1,57 @@
+"""Builds the kernels; everything else about the package is in pyproject.toml."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pybind11
+from setuptools import Extension, setup
+from torch.utils import cpp_extension
+
+# The oldest libtorch whose stable ABI has all that the kernels call (2.11).
+TARGET = "-DTORCH_TARGET_VERSION=0x020b000000000000"
+
+
+def find_nvcc() -> Path | None:
+    homes = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), "/usr/local/cuda"]
+    places = [Path(home, "bin", "nvcc") for home in homes if home]
+    places += [Path(nvcc)] if (nvcc := shutil.which("nvcc")) else []
+    places += [nvcc for path in sys.path for nvcc in Path(path).glob("nvidia/cu*/bin/nvcc")]
+    return next((place.resolve() for place in places if place.is_file()), None)
+
+
+wanted, nvcc = os.environ.get("PYDPST_CUDA", ""), find_nvcc()
+if wanted not in ("", "0", "1"):
+    sys.exit(f"PYDPST_CUDA is {wanted!r}; it must be 0 (CPU only), 1 (CPU and CUDA) or unset.")
+if wanted == "1" and not nvcc:
+    sys.exit(
+        "PYDPST_CUDA=1 asks for the CUDA kernels, but no nvcc was found: install the CUDA toolkit "
+        "and set CUDA_HOME, or `pip install nvidia-cuda-nvcc nvidia-cuda-runtime nvidia-cuda-cccl`."
+    )
+
+common = {
+    "include_dirs": [pybind11.get_include(), *cpp_extension.include_paths()],
+    "library_dirs": cpp_extension.library_paths(),
+    "libraries": ["torch_cpu"],
+    "depends": [str(path) for path in Path("csrc").rglob("*.*h")],
+    "language": "c++",
+}
+cxx = ["-O3", "-g0", "-std=c++20", "-fvisibility=hidden", "-Wall", "-Wno-psabi", TARGET]
+sources = ["csrc/library.cpp", *sorted(map(str, Path("csrc/cpu").glob("*.cpp")))]
+extensions = [Extension("pydpst._C", sources, extra_compile_args={"cxx": cxx}, **common)]
+
+if nvcc and wanted != "0":
+    # torch's CPU build neither looks for CUDA nor has a CUDA version to compare with; the kernels
+    # link the static CUDA runtime and the stable ABI alone, so one build fits every torch.
+    cpp_extension.CUDA_HOME = str(nvcc.parent.parent)
+    cpp_extension._check_cuda_version = lambda *_: None
+    architectures = [] if "TORCH_CUDA_ARCH_LIST" in os.environ else ["-arch=all-major"]
+    cuda = ["-O3", "-std=c++20", "-DUSE_CUDA", TARGET, *architectures]
+    common["library_dirs"] += [str(nvcc.parent.parent / lib) for lib in ("lib64", "lib")]
+    common["libraries"] = ["torch_cpu", "cudart_static", "rt", "dl"]
+    sources = sorted(map(str, Path("csrc/cuda").glob("*.cu")))
+    arguments = {"cxx": cxx, "nvcc": cuda}
+    extensions += [Extension("pydpst._cuda", sources, extra_compile_args=arguments, **common)]
+
+setup(ext_modules=extensions, cmdclass={"build_ext": cpp_extension.BuildExtension})
