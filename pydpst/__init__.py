@@ -1,0 +1,28 @@
+"""Photo style transfer that stays a photo."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydpst.image import load_image, save_image
+    from pydpst.laplacian import MattingLaplacian
+    from pydpst.optimize import Result, stylize
+
+__all__ = ["MattingLaplacian", "Result", "load_image", "save_image", "stylize"]
+
+_MODULES = {
+    "MattingLaplacian": "laplacian",
+    "Result": "optimize",
+    "load_image": "image",
+    "save_image": "image",
+    "stylize": "optimize",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first asked for, so that `pydpst --help` needs no torch."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

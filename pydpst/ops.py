@@ -75,7 +75,8 @@ def matting_whitening(image: Tensor, eps: float, radius: int) -> Tensor:
     Returns:
         (B, 6, H - 2·radius, W - 2·radius), the lower triangles packed by rows, in image's dtype.
     """
-    return torch.ops.pydpst.matting_whitening(image, eps, radius)
+    whitening: Tensor = torch.ops.pydpst.matting_whitening(image, eps, radius)
+    return whitening
 
 
 def matting_matvec(image: Tensor, whitening: Tensor, p: Tensor, radius: int) -> Tensor:
@@ -90,7 +91,8 @@ def matting_matvec(image: Tensor, whitening: Tensor, p: Tensor, radius: int) -> 
     Returns:
         L p for each channel, shaped like p.
     """
-    return torch.ops.pydpst.matting_matvec(image, whitening, p, radius)
+    product: Tensor = torch.ops.pydpst.matting_matvec(image, whitening, p, radius)
+    return product
 
 
 @torch.library.register_fake("pydpst::matting_whitening")
