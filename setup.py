@@ -14,10 +14,11 @@ TARGET = "-DTORCH_TARGET_VERSION=0x020b000000000000"
 
 
 def find_nvcc() -> Path | None:
-    homes = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), "/usr/local/cuda"]
-    places = [Path(home, "bin", "nvcc") for home in homes if home]
-    places += [Path(nvcc)] if (nvcc := shutil.which("nvcc")) else []
-    places += [nvcc for path in sys.path for nvcc in Path(path).glob("nvidia/cu*/bin/nvcc")]
+    if home := os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH"):
+        places = [Path(home, "bin", "nvcc")]  # and nowhere else
+    else:
+        places = [Path("/usr/local/cuda/bin/nvcc"), Path(shutil.which("nvcc") or "nvcc")]
+        places += [nvcc for path in sys.path for nvcc in Path(path).glob("nvidia/cu*/bin/nvcc")]
     return next((place.resolve() for place in places if place.is_file()), None)
 
 
@@ -26,8 +27,9 @@ if wanted not in ("", "0", "1"):
     sys.exit(f"PYDPST_CUDA is {wanted!r}; it must be 0 (CPU only), 1 (CPU and CUDA) or unset.")
 if wanted == "1" and not nvcc:
     sys.exit(
-        "PYDPST_CUDA=1 asks for the CUDA kernels, but no nvcc was found: install the CUDA toolkit "
-        "and set CUDA_HOME, or `pip install nvidia-cuda-nvcc nvidia-cuda-runtime nvidia-cuda-cccl`."
+        "PYDPST_CUDA=1 asks for the CUDA kernels, but no nvcc was found: point CUDA_HOME at a CUDA "
+        "toolkit, or `pip install nvidia-cuda-nvcc nvidia-cuda-runtime nvidia-cuda-cccl` and add "
+        "--no-build-isolation."
     )
 
 common = {

@@ -307,5 +307,7 @@ def save_image(image: Tensor, path: str | os.PathLike[str]) -> None:
     try:
         beside.write_bytes(encoded.getbuffer())
         os.replace(beside, path)
+    except OSError as error:
+        raise OSError(f"the output {path} could not be written ({error.strerror}).") from None
     finally:
         beside.unlink(missing_ok=True)

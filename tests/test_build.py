@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def setup_py(**environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "setup.py", "--version"],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_cuda_without_nvcc_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    done = setup_py(PYDPST_CUDA="1", CUDA_HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.startswith("PYDPST_CUDA=1 asks for the CUDA kernels, but no nvcc was found")
+    assert "pip install nvidia-cuda-nvcc" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_no_nvcc_means_cpu_only(tmp_path: Path) -> None:
+    assert setup_py(PYDPST_CUDA="", CUDA_HOME=str(tmp_path)).returncode == 0
+
+
+def test_another_value_of_pydpst_cuda_is_refused() -> None:
+    done = setup_py(PYDPST_CUDA="x")
+    assert done.returncode == 1
+    assert done.stderr.startswith("PYDPST_CUDA is 'x'; it must be ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_sdist_has_what_a_build_needs(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "-o", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as files:
+        names = {name.partition("/")[2] for name in files.getnames()}
+    needed = {"pyproject.toml", "setup.py", "LICENSE", "NOTICE", "README.md", "pydpst/py.typed"}
+    for folder in ("csrc", "pydpst/weights"):
+        paths = (ROOT / folder).rglob("*")
+        needed |= {str(path.relative_to(ROOT)) for path in paths if path.is_file()}
+    assert needed <= names

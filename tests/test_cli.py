@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import errno
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import Run
+from PIL import Image
+
+import pydpst
+
+COMMAND = [sys.executable, "-m", "pydpst.cli"]
+# As cheap as the program gets.
+QUICK = ["--steps", "1", "--size", "32"]
+
+
+def is_one_sentence(text: str) -> bool:
+    return text.startswith("error: ") and text.endswith(".\n") and text.count("\n") == 1
+
+
+def a_photo(width: int, height: int, mode: str = "RGB") -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+        Image.fromarray(noise).convert(mode).save(path)
+
+    return write
+
+
+def truncated(path: Path) -> None:
+    a_photo(64, 64)(path)
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+BAD_PHOTOS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing.png": (lambda path: None, "does not exist"),
+    "text.png": (lambda path: path.write_text("no picture"), "is not an image"),
+    "folder.png": (Path.mkdir, "is a folder"),
+    "truncated.jpg": (truncated, "cannot be decoded"),
+    "one.png": (a_photo(1, 1), "is 1×1 pixels"),
+    "two.png": (a_photo(2, 2), "is 2×2 pixels"),
+    "thin.png": (a_photo(200, 3), "is 200×3 pixels"),
+}
+
+
+@pytest.mark.parametrize("role", ["content", "style"])
+@pytest.mark.parametrize("name", BAD_PHOTOS)
+def test_bad_photo(run: Run, tmp_path: Path, small_photo: Path, name: str, role: str) -> None:
+    make, sentence = BAD_PHOTOS[name]
+    bad = tmp_path / name
+    make(bad)
+    before = sorted(os.listdir(tmp_path))
+    photos = (bad, small_photo) if role == "content" else (small_photo, bad)
+    code, error = run("stylize", *photos, "-o", tmp_path / "out.png", *QUICK)
+    assert code == 2
+    assert is_one_sentence(error)
+    assert f"the {role} image {bad} {sentence}" in error
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["-o", "missing/out.png"], "does not exist"),
+        (["-o", "/proc/out.png"], "cannot be written to"),
+        (["-o", "out.txt"], "must end in one of"),
+        (["-o", "."], "must end in one of"),
+        (["-o", "photo.png"], "is also an input"),
+        (["-o", "out.png", "--compare", "photo.png"], "is also an input"),
+        (["-o", "out.png", "--compare", "./out.png"], "must differ"),
+        (["-o", "out.png", "--compare", "out.txt"], "must end in one of"),
+        (["-o", "out.png", "--size", "0"], "size is 0"),
+        (["-o", "out.png", "--size", "-5"], "size is -5"),
+        (["-o", "out.png", "--size", "0", "--compare", "cmp.png"], "size is 0"),
+        (["-o", "out.png", "--steps", "-1"], "steps"),
+        (["-o", "out.png", "--style-weight", "-1"], "style_weight"),
+        (["-o", "out.png", "--content-weight", "nan"], "content_weight"),
+        (["-o", "out.png", "--photorealism-weight", "inf"], "photorealism_weight"),
+        (["-o", "out.png", "--tv-weight", "-2"], "tv_weight"),
+        (["-o", "out.png", "--device", "toaster"], "toaster"),
+        (["-o", "out.png", "--device", "cuda:99"], "cuda:99"),
+        (["-o", "out.png", "--content-mask", "mask.png"], "mask"),
+        (["-o", "out.png", "--style-mask", "mask.png"], "mask"),
+        (["-o", "out.png", "--content-mask", "none.png", "--style-mask", "mask.png"], "none.png"),
+    ],
+)
+def test_bad_option(
+    run: Run,
+    tmp_path: Path,
+    small_photo: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    sentence: str,
+) -> None:
+    Image.new("RGB", (64, 32), "blue").save(tmp_path / "mask.png")
+    monkeypatch.chdir(tmp_path)
+    before = sorted(os.listdir(tmp_path))
+    code, error = run("stylize", small_photo, small_photo, *options)
+    assert code == 2
+    assert is_one_sentence(error)
+    assert sentence in error
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def stylize_with_masks(
+    run: Run, photo: Path, content: Image.Image, style: Image.Image
+) -> tuple[int, str]:
+    folder = photo.parent
+    content.save(folder / "content_mask.png")
+    style.save(folder / "style_mask.png")
+    masks = ["--content-mask", folder / "content_mask.png"]
+    masks += ["--style-mask", folder / "style_mask.png"]
+    return run("stylize", photo, photo, "-o", folder / "out.png", *masks, *QUICK)
+
+
+def test_a_mask_of_another_aspect_is_refused(run: Run, small_photo: Path) -> None:
+    square, fitting = Image.new("RGB", (64, 64), "blue"), Image.new("RGB", (64, 32), "blue")
+    code, error = stylize_with_masks(run, small_photo, square, fitting)
+    assert code == 2
+    assert is_one_sentence(error)
+    assert "64×64" in error
+    assert "64×32" in error
+    assert not (small_photo.parent / "out.png").exists()
+
+
+def test_a_larger_mask_of_the_same_aspect_is_resized(run: Run, small_photo: Path) -> None:
+    larger, fitting = Image.new("RGB", (128, 64), "blue"), Image.new("RGB", (64, 32), "blue")
+    assert stylize_with_masks(run, small_photo, larger, fitting)[0] == 0
+    assert (small_photo.parent / "out.png").exists()
+
+
+def test_masks_with_no_region_in_common_are_refused(run: Run, small_photo: Path) -> None:
+    blue, red = Image.new("RGB", (64, 32), "blue"), Image.new("RGB", (64, 32), "red")
+    code, error = stylize_with_masks(run, small_photo, blue, red)
+    assert code == 2
+    assert is_one_sentence(error)
+    assert "region" in error
+    assert not (small_photo.parent / "out.png").exists()
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK"])
+def test_photos_of_other_modes_work(run: Run, tmp_path: Path, small_photo: Path, mode: str) -> None:
+    content = tmp_path / f"content.{'jpg' if mode == 'CMYK' else 'png'}"
+    with Image.open(small_photo) as photo:
+        photo.convert(mode).save(content)
+    code, error = run("stylize", content, small_photo, "-o", tmp_path / "out.jpg", *QUICK)
+    assert code == 0
+    assert error.startswith(f"{tmp_path / 'out.jpg'}: 32×16 pixels, ")
+    with Image.open(tmp_path / "out.jpg") as out:
+        assert (out.format, out.mode, out.size) == ("JPEG", "RGB", (32, 16))
+
+
+def test_compare(run: Run, tmp_path: Path, small_photo: Path) -> None:
+    outputs = ["-o", tmp_path / "out.png", "--compare", tmp_path / "compare.png"]
+    assert run("stylize", small_photo, small_photo, *outputs, *QUICK)[0] == 0
+    with Image.open(tmp_path / "compare.png") as compare:
+        assert compare.size == (3 * 32 + 2 * 2, 16)
+
+
+@pytest.mark.parametrize("role", ["content", "style"])
+def test_nan_in_a_tensor(role: str) -> None:
+    photos = {"content": torch.zeros(3, 32, 32), "style": torch.zeros(3, 32, 32)}
+    photos[role][1, 2, 3] = torch.nan
+    with pytest.raises(ValueError, match=f"the {role} image holds NaN"):
+        pydpst.stylize(photos["content"], photos["style"], steps=1)
+
+
+def test_cuda_without_a_gpu(tmp_path: Path, small_photo: Path) -> None:
+    arguments = ["stylize", small_photo, small_photo, "-o", tmp_path / "out.png"]
+    done = subprocess.run(
+        [*COMMAND, *arguments, "--device", "cuda"],
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert is_one_sentence(done.stderr)
+    assert "cuda" in done.stderr
+    assert not done.stdout
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_full_disk(
+    run: Run, tmp_path: Path, small_photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pydpst.image.os.replace", fail)
+    code, error = run("stylize", small_photo, small_photo, "-o", tmp_path / "out.png", *QUICK)
+    assert code == 1
+    assert is_one_sentence(error)
+    assert "out.png could not be written (No space left on device)" in error
+    assert os.listdir(tmp_path) == [small_photo.name]
+
+
+def test_ctrl_c_writes_the_best_so_far(tmp_path: Path, city_day: Path, city_night: Path) -> None:
+    arguments = ["stylize", city_day, city_night, "-o", tmp_path / "out.png"]
+    options = ["--size", "64", "--steps", "100000"]
+    terminal, stderr = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, *arguments, *options],
+        stderr=stderr,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "200"},
+    )
+    os.close(stderr)
+    seen = ""
+    while "total" not in seen:  # the losses of a step
+        seen += os.read(terminal, 4096).decode()
+    process.send_signal(signal.SIGINT)
+    try:
+        while chunk := os.read(terminal, 4096):
+            seen += chunk.decode(errors="replace")
+    except OSError:  # how a terminal says that its other end has closed
+        pass
+    os.close(terminal)
+    assert process.wait(60) == 130
+    assert "interrupted: wrote the best image so far, " in seen
+    assert "Traceback" not in seen
+    assert os.listdir(tmp_path) == ["out.png"]
+    with Image.open(tmp_path / "out.png") as out:
+        out.load()
+        assert out.size == (64, 32)
+
+
+def test_a_result_in_a_pipe_is_one_line(tmp_path: Path, small_photo: Path) -> None:
+    arguments = ["stylize", small_photo, small_photo, "-o", tmp_path / "out.png", *QUICK]
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert not done.stdout
+    assert done.stderr.startswith(f"{tmp_path / 'out.png'}: 32×16 pixels, ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_info() -> None:
+    done = subprocess.run([*COMMAND, "info"], capture_output=True, text=True, check=True)
+    for row in ("pydpst", "python", "torch", "compiler", "kernels", "devices", "weights"):
+        assert f"{row} " in done.stdout
+    assert torch.__version__ in done.stdout
+    assert "vgg16.safetensors" in done.stdout
+
+
+def test_a_torch_too_old_is_named_in_one_sentence() -> None:
+    program = "import torch; torch.__version__ = '2.3.1'; from pydpst.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", program, "info"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert is_one_sentence(done.stderr)
+    assert "torch 2.3.1" in done.stderr
+
+
+def test_help_and_import_do_not_load_torch() -> None:
+    program = "import sys, pydpst.cli; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
+    done = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True)
+    assert "stylize" in done.stdout
+    assert "info" in done.stdout
+
+
+def test_public_names() -> None:
+    for name in pydpst.__all__:
+        assert getattr(pydpst, name).__name__ == name
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = pydpst.nothing
