@@ -60,9 +60,10 @@ def load_image(source: Source, name: str = "image") -> Tensor:
     elif isinstance(source, np.ndarray):
         image = _from_array(source, what)
     elif isinstance(source, str | os.PathLike | Image.Image):
+        picture = open_image(source, what)
         if not isinstance(source, Image.Image):
             what = f"{what} {os.fspath(source)}"
-        image = _from_picture(open_image(source, name), what)
+        image = _from_picture(picture, what)
     else:
         raise ValueError(
             f"{what} is a {type(source).__name__}; it must be a path, a PIL image, an array or a "
@@ -76,12 +77,14 @@ def load_image(source: Source, name: str = "image") -> Tensor:
     return image
 
 
-def open_image(source: str | os.PathLike[str] | Image.Image, name: str = "image") -> Image.Image:
+def open_image(
+    source: str | os.PathLike[str] | Image.Image, what: str = "the image"
+) -> Image.Image:
     """A decoded picture, upright, in whatever mode it is stored.
 
     Args:
         source: the path of an image file, or a PIL image.
-        name: what to call the picture in an error.
+        what: what to call the picture in an error, such as "the content mask".
 
     Returns:
         The picture with its EXIF orientation applied.
@@ -89,7 +92,6 @@ def open_image(source: str | os.PathLike[str] | Image.Image, name: str = "image"
     Raises:
         ValueError: if it is no file, is of no format that is read, or is damaged.
     """
-    what = f"the {name}" if name == "image" else f"the {name} image"
     try:
         if isinstance(source, Image.Image):
             return ImageOps.exif_transpose(source)
