@@ -1,0 +1,87 @@
+"""Locally affine maps between images: the guided filter, and carrying a look to a larger size."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def _box_mean(x: Tensor, radius: int) -> Tensor:
+    """The mean over the part of each window that lies in the image; x is (C, H, W)."""
+    side = 2 * radius + 1
+    x = F.avg_pool2d(x, (side, 1), 1, (radius, 0), count_include_pad=False)
+    return F.avg_pool2d(x, (1, side), 1, (0, radius), count_include_pad=False)
+
+
+def _inverse(matrices: Tensor) -> Tensor:
+    """Inverses of symmetric 3×3 matrices (..., 3, 3): torch's batched ones are far slower."""
+    first, second, third = matrices.unbind(-2)
+    cofactors = torch.stack(
+        [
+            torch.linalg.cross(second, third),
+            torch.linalg.cross(third, first),
+            torch.linalg.cross(first, second),
+        ],
+        -2,
+    )
+    return cofactors / (first * cofactors[..., 0, :]).sum(-1)[..., None, None]
+
+
+def local_affine(guide: Tensor, x: Tensor, radius: int, eps: float) -> Tensor:
+    """The affine map from guide to x around each pixel (He, Sun and Tang 2013, eqs. 14 to 16).
+
+    Least squares in each window, with the slopes held back by eps; then the mean over the windows
+    that hold the pixel.
+
+    Args:
+        guide: (3, H, W) in [0, 1].
+        x: (C, H, W).
+        radius: windows are 2·radius + 1 pixels a side; they end at the image's border.
+        eps: a window with less contrast than this, squared, counts as flat.
+
+    Returns:
+        (C, 4, H, W), float64: three slopes and the offset.
+    """
+    guide, x = guide.double(), x.double()
+    mean_guide, mean_x = _box_mean(guide, radius), _box_mean(x, radius)
+    covariance = _box_mean((guide[:, None] * guide[None]).flatten(0, 1), radius).unflatten(
+        0, (3, 3)
+    )
+    covariance = covariance - mean_guide[:, None] * mean_guide[None]
+    covariance = covariance + eps * torch.eye(3, device=guide.device)[..., None, None]
+    cross = _box_mean((x[:, None] * guide[None]).flatten(0, 1), radius).unflatten(0, (-1, 3))
+    cross = cross - mean_x[:, None] * mean_guide[None]
+    inverse = _inverse(covariance.permute(2, 3, 0, 1))
+    slope = torch.einsum("hwij,cjhw->cihw", inverse, cross)
+    offset = mean_x[:, None] - (slope * mean_guide).sum(1, keepdim=True)
+    maps = torch.cat([slope, offset], 1)
+    return _box_mean(maps.flatten(0, 1), radius).view_as(maps)
+
+
+def apply_affine(maps: Tensor, guide: Tensor) -> Tensor:
+    """Maps (C, 4, H, W) applied to a guide (3, H, W): (C, H, W) in the guide's dtype."""
+    return ((maps[:, :3] * guide).sum(1) + maps[:, 3]).to(guide.dtype)
+
+
+def guided_filter(guide: Tensor, x: Tensor, radius: int, eps: float) -> Tensor:
+    """Smooths x (C, H, W) along the edges of guide (3, H, W); arguments as for `local_affine`."""
+    return apply_affine(local_affine(guide, x, radius, eps), guide)
+
+
+def carry_to_size(small_guide: Tensor, small: Tensor, guide: Tensor) -> Tensor:
+    """What `small` would be at the guide's size: the same local recolouring, with all its detail.
+
+    The affine maps from small_guide to small are enlarged and applied to guide (He and Sun 2015,
+    "Fast Guided Filter").
+
+    Args:
+        small_guide: (3, h, w), the guide scaled down.
+        small: (3, h, w).
+        guide: (3, H, W).
+
+    Returns:
+        (3, H, W).
+    """
+    maps = local_affine(small_guide, small, radius=2, eps=1e-4)
+    return apply_affine(F.interpolate(maps, guide.shape[-2:], mode="bilinear"), guide)

@@ -1,0 +1,171 @@
+"""The losses: content and style (Gatys et al. 2016), photorealism (Luan et al. 2017), smoothness.
+
+Each is normalised, so that one set of weights serves every photo and every resolution.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pydpst.laplacian import MattingLaplacian
+
+CONTENT_LAYERS = ("conv4_2",)
+STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+
+Features = dict[str, Tensor]
+
+
+class RegionPixels:
+    """Which pixels of a layer belong to each region, and how much.
+
+    The masks are averaged down to the layer (Luan et al. 2017, section 3.2). Regions hardly
+    overlap, so that picking each one's pixels makes the Gram matrices of all of them cost little
+    more than one of the whole layer.
+
+    Args:
+        masks: (R, H, W), soft, in [0, 1].
+        features: the layer's, (1, C, H', W').
+    """
+
+    # A pixel of fainter mask does not count for the region.
+    _LEAST = 0.05
+
+    def __init__(self, masks: Tensor, features: Tensor) -> None:
+        weights = F.interpolate(masks[None], features.shape[-2:], mode="area")[0].flatten(1)
+        self.areas = weights.mean(1)
+        self.indices: list[Tensor] = []
+        self.weights: list[Tensor] = []
+        for weight in weights:
+            # A region too small for this layer still has its strongest pixel.
+            index = (weight >= min(self._LEAST, weight.max().item())).nonzero()[:, 0]
+            self.indices.append(index)
+            self.weights.append(weight[index, None].clamp_min(1e-6))
+
+    def gram_matrices(self, features: Tensor) -> list[Tensor]:
+        """The Gram matrix (C, C) of each region of the layer's features (1, C, H, W)."""
+        rows = features[0].permute(1, 2, 0).flatten(0, 1)
+        return [
+            gram_matrix(rows if len(index) == len(rows) else rows[index], weight)
+            for index, weight in zip(self.indices, self.weights, strict=True)
+        ]
+
+
+def gram_matrix(features: Tensor, weight: Tensor) -> Tensor:
+    """The weighted mean over pixels of f fᵀ, a Gram matrix (Gatys et al. 2016, eq. 3).
+
+    Deviation: divided by the sum of the weights, so that regions of different size compare.
+
+    Args:
+        features: (N, C).
+        weight: (N, 1), the region's mask; it multiplies the features (Luan et al. 2017, eq. 6), so
+            it counts squared.
+
+    Returns:
+        (C, C), float32.
+    """
+    weighted = features * (weight * weight.square().sum().rsqrt()).to(features.dtype)
+    return (weighted.T @ weighted).float()
+
+
+class StyleLoss:
+    """How far the Gram matrices of each region are from the style's (Luan et al. 2017, eq. 6).
+
+    Deviation: each layer's and region's squared distance is relative to the untouched content's
+    own, and regions count by their area in the content; so the content's loss is (nearly) 1,
+    whatever the photos.
+
+    Args:
+        content: the content's features in STYLE_LAYERS.
+        style: the style's.
+        content_masks: (R, H, W), soft, in [0, 1].
+        style_masks: (R, H', W').
+    """
+
+    # Where content and style agree from the start, their distance is no measure of anything.
+    _LEAST_DISTANCE = 0.02
+
+    def __init__(
+        self, content: Features, style: Features, content_masks: Tensor, style_masks: Tensor
+    ) -> None:
+        self.pixels: dict[str, RegionPixels] = {}
+        self.targets: dict[str, list[Tensor]] = {}
+        self.scales: dict[str, list[Tensor]] = {}
+        for layer in STYLE_LAYERS:
+            pixels = RegionPixels(content_masks, content[layer])
+            targets = RegionPixels(style_masks, style[layer]).gram_matrices(style[layer].float())
+            start = pixels.gram_matrices(content[layer].float())
+            self.pixels[layer] = pixels
+            self.targets[layer] = targets
+            self.scales[layer] = [
+                area
+                / pixels.areas.sum()
+                / len(STYLE_LAYERS)
+                / ((gram - target).square().sum() + self._LEAST_DISTANCE * target.square().sum())
+                for area, gram, target in zip(pixels.areas, start, targets, strict=True)
+            ]
+
+    def __call__(self, features: Features) -> Tensor:
+        """The loss of an image's features in STYLE_LAYERS, a scalar."""
+        loss = torch.zeros((), device=features[STYLE_LAYERS[0]].device)
+        for layer, pixels in self.pixels.items():
+            grams = pixels.gram_matrices(features[layer])
+            for gram, target, scale in zip(
+                grams, self.targets[layer], self.scales[layer], strict=True
+            ):
+                loss = loss + scale * (gram - target).square().sum()
+        return loss
+
+
+class ContentLoss:
+    """The squared distance of features from the content's, relative to them (Gatys 2016, eq. 1).
+
+    Args:
+        content: the content's features in CONTENT_LAYERS.
+    """
+
+    def __init__(self, content: Features) -> None:
+        self.targets = {layer: content[layer] for layer in CONTENT_LAYERS}
+        self.scales = {
+            layer: 1 / target.float().square().mean() for layer, target in self.targets.items()
+        }
+
+    def __call__(self, features: Features) -> Tensor:
+        """The loss of an image's features in CONTENT_LAYERS, a scalar."""
+        distances = [
+            self.scales[layer] * (features[layer] - target).float().square().mean()
+            for layer, target in self.targets.items()
+        ]
+        return torch.stack(distances).mean()
+
+
+class PhotorealismLoss:
+    """pᵀL p a pixel: how far an image is from a local recolouring of the content.
+
+    Luan et al. 2017, eq. 4. Deviation: eps is 1e-4 and not 1e-7, which lets the noise of a flat
+    wall or sky be stretched into texture at no cost; this eps charges for steep slopes.
+
+    Args:
+        content: (3, H, W) in [0, 1].
+    """
+
+    def __init__(self, content: Tensor) -> None:
+        self.laplacian = MattingLaplacian(content, eps=1e-4)
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """The loss of an image (3, H, W), a scalar."""
+        return self.laplacian.energy(image) / image[0].numel()
+
+
+def tv_loss(image: Tensor) -> Tensor:
+    """The mean squared difference of neighbouring pixels (as Johnson et al. 2016, section 3.2).
+
+    Args:
+        image: (3, H, W).
+
+    Returns:
+        A scalar.
+    """
+    down, right = image.diff(dim=-2), image.diff(dim=-1)
+    return down.square().mean() + right.square().mean()
