@@ -45,12 +45,11 @@ def local_affine(guide: Tensor, x: Tensor, radius: int, eps: float) -> Tensor:
     """
     guide, x = guide.double(), x.double()
     mean_guide, mean_x = _box_mean(guide, radius), _box_mean(x, radius)
-    covariance = _box_mean((guide[:, None] * guide[None]).flatten(0, 1), radius).unflatten(
-        0, (3, 3)
-    )
+    size = guide.shape[-2:]
+    covariance = _box_mean((guide[:, None] * guide[None]).flatten(0, 1), radius).view(3, 3, *size)
     covariance = covariance - mean_guide[:, None] * mean_guide[None]
     covariance = covariance + eps * torch.eye(3, device=guide.device)[..., None, None]
-    cross = _box_mean((x[:, None] * guide[None]).flatten(0, 1), radius).unflatten(0, (-1, 3))
+    cross = _box_mean((x[:, None] * guide[None]).flatten(0, 1), radius).view(-1, 3, *size)
     cross = cross - mean_x[:, None] * mean_guide[None]
     inverse = _inverse(covariance.permute(2, 3, 0, 1))
     slope = torch.einsum("hwij,cjhw->cihw", inverse, cross)
