@@ -70,8 +70,9 @@ def _edges(image: Tensor) -> Tensor:
 
 def _blur(x: Tensor) -> Tensor:
     """An 11-pixel Gaussian of standard deviation 1.5 (Wang et al. 2004)."""
-    kernel = torch.exp(-((torch.arange(11, device=x.device) - 5.0) ** 2) / (2 * 1.5**2))
-    kernel = (kernel / kernel.sum()).to(x)
+    distance = torch.arange(-5, 6, dtype=x.dtype, device=x.device)
+    kernel = torch.exp(-(distance**2) / (2 * 1.5**2))
+    kernel = kernel / kernel.sum()
     return F.conv2d(F.conv2d(x, kernel.view(1, 1, 1, 11)), kernel.view(1, 1, 11, 1))
 
 

@@ -128,10 +128,12 @@ def stylize(
     target = _device(device)
     photo = load_image(content, "content").to(target)
     example = load_image(style, "style").to(target)
-    full_size = min(_DEFAULT_SIZE, max(photo.shape)) if size is None else size
-    photo = resize(photo, full_size)
-    example = resize(example, full_size)
-    masks, example_masks = _region_masks(photo, example, content_mask, style_mask)
+    labels = None
+    if content_mask is not None and style_mask is not None:
+        labels = label_maps(photo, example, content_mask, style_mask)
+    photo = resize(photo, _DEFAULT_SIZE if size is None else size)
+    example = resize(example, _DEFAULT_SIZE if size is None else size)
+    masks, example_masks = _region_masks(photo, example, labels)
     dtype = torch.bfloat16 if has_fast_bfloat16(target) else torch.float32
     vgg = VGGFeatures(CONTENT_LAYERS + STYLE_LAYERS, dtype=dtype).to(target)
 
@@ -179,6 +181,8 @@ def _check_arguments(
     for name, weight in weights.items():
         if not (math.isfinite(weight) and weight >= 0):
             raise ValueError(f"{name}_weight is {weight}; it must be a number of at least 0.")
+    if not any(weights.values()):
+        raise ValueError("the weights are all 0; at least one must be above.")
     if init not in _INITS:
         raise ValueError(f"init is {init!r}; it must be one of {', '.join(_INITS)}.")
     if (content_mask is None) != (style_mask is None):
@@ -211,16 +215,20 @@ def _device(device: str | torch.device | None) -> torch.device:
 
 
 def _region_masks(
-    content: Tensor, style: Tensor, content_mask: Source | None, style_mask: Source | None
+    content: Tensor, style: Tensor, labels: tuple[Tensor, Tensor, list[str]] | None
 ) -> tuple[Tensor, Tensor]:
     """Soft masks (R, H, W) and (R, H', W') of the regions that both photos have."""
-    if content_mask is None or style_mask is None:
+    if labels is None:
         return torch.ones_like(content[:1]), torch.ones_like(style[:1])
-    labels, style_labels, names = label_maps(content, style, content_mask, style_mask)
-    return (
-        soft_masks(labels.to(content.device), content, len(names)),
-        soft_masks(style_labels.to(style.device), style, len(names)),
-    )
+    regions = len(labels[2])
+    masks = []
+    for photo, label_map in ((content, labels[0]), (style, labels[1])):
+        # Labels are small whole numbers: float32 holds them.
+        fitted = F.interpolate(
+            label_map[None, None].float(), photo.shape[-2:], mode="nearest-exact"
+        )
+        masks.append(soft_masks(fitted[0, 0].long().to(photo.device), photo, regions))
+    return masks[0], masks[1]
 
 
 def _level_sizes(size: int) -> list[int]:

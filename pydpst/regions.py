@@ -111,8 +111,13 @@ def _labels_of_colors(
         raise ValueError("the masks have no areas of flat colour; they must be label maps.")
     labels = []
     for mask in masks:
-        distances = [((mask.astype(np.int64) - color) ** 2).sum(-1) for color in colors]
-        labels.append(np.argmin(distances, axis=0))
+        nearest = np.zeros(mask.shape[:2], dtype=np.int64)
+        least = np.full(mask.shape[:2], np.iinfo(np.int32).max, dtype=np.int32)
+        for label, color in enumerate(colors):
+            distance = np.square(mask - color.astype(np.int32)).sum(-1)
+            nearest[distance < least] = label
+            np.minimum(least, distance, out=least)
+        labels.append(nearest)
     return labels, [_color_name(color) for color in colors]
 
 

@@ -1,0 +1,137 @@
+"""The losses against their definitions, and what they are on the untouched content."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from pydpst.losses import (
+    STYLE_LAYERS,
+    ContentLoss,
+    PhotorealismLoss,
+    RegionPixels,
+    StyleLoss,
+    gram_matrix,
+    tv_loss,
+)
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def features(seed: int) -> dict[str, Tensor]:
+    """Features of five layers whose sizes halve, as VGG's do."""
+    return {
+        layer: random(1, 4, 32 >> level, 48 >> level, seed=seed + level)
+        for level, layer in enumerate(STYLE_LAYERS)
+    }
+
+
+def halves(height: int = 32, width: int = 48) -> Tensor:
+    left = torch.zeros(1, height, width)
+    left[..., : width // 2] = 1
+    return torch.cat([left, 1 - left])
+
+
+def test_gram_matrix_is_the_weighted_mean_of_products() -> None:
+    rows, weight = random(20, 3), random(20, 1, seed=1)
+    want = sum(w**2 * torch.outer(f, f) for f, w in zip(rows, weight[:, 0], strict=True))
+    torch.testing.assert_close(gram_matrix(rows, weight), want / weight.square().sum())
+
+
+def test_regions_see_only_their_pixels() -> None:
+    layer = random(1, 4, 32, 48)
+    grams = RegionPixels(halves(), layer).gram_matrices(layer)
+    changed = layer.clone()
+    changed[..., 24:] = 0
+    left, right = RegionPixels(halves(), changed).gram_matrices(changed)
+    torch.testing.assert_close(left, grams[0])
+    assert right.norm() == 0
+    rows = layer[0, :, :, :24].flatten(1)
+    torch.testing.assert_close(grams[0], rows @ rows.T / rows.shape[1])
+
+
+def test_a_region_of_one_pixel_survives_every_layer() -> None:
+    masks = torch.zeros(2, 32, 48)
+    masks[1] = 1
+    masks[:, 5, 7] = torch.tensor([1.0, 0.0])
+    for layer in features(0).values():
+        for gram in RegionPixels(masks, layer).gram_matrices(layer):
+            assert torch.isfinite(gram).all()
+            assert gram.norm() > 0
+
+
+def test_style_loss_is_one_on_the_content_and_zero_on_the_style() -> None:
+    content, style = features(0), {k: 3 * v for k, v in features(9).items()}
+    loss = StyleLoss(content, style, halves(), halves())
+    assert 0.9 < loss(content).item() <= 1
+    assert loss(style).item() == pytest.approx(0, abs=1e-9)
+
+
+def test_style_loss_does_not_depend_on_resolution_or_contrast() -> None:
+    content, style, result = features(0), features(9), features(20)
+    want = StyleLoss(content, style, halves(), halves())(result)
+
+    def doubled(layers: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {k: 5 * v.repeat(1, 1, 1, 2) for k, v in layers.items()}
+
+    masks = halves().repeat(1, 1, 2)
+    loss = StyleLoss(doubled(content), doubled(style), masks, masks)(doubled(result))
+    torch.testing.assert_close(loss, want)
+
+
+def test_content_loss_is_relative() -> None:
+    content = {"conv4_2": random(1, 4, 8, 8)}
+    loss = ContentLoss(content)
+    assert loss(content) == 0
+    assert loss({"conv4_2": 2 * content["conv4_2"]}).item() == pytest.approx(1)
+
+
+def test_photorealism_loss_accepts_a_recolouring_and_nothing_else() -> None:
+    image = random(3, 24, 32)
+    loss = PhotorealismLoss(image)
+    recoloured = torch.einsum("dc,chw->dhw", random(3, 3, seed=2), image) + 0.1
+    noise = recoloured + 0.1 * random(3, 24, 32, seed=3)
+    assert loss(recoloured) < 0.05 * loss(noise)
+
+
+def test_tv_loss_is_the_mean_squared_difference() -> None:
+    image = torch.zeros(3, 4, 5)
+    image[..., 2:] = 0.5
+    assert tv_loss(torch.ones(3, 4, 5)) == 0
+    assert tv_loss(image).item() == pytest.approx(0.25 / 4)
+
+
+@pytest.mark.parametrize("name", ["style", "content", "photorealism", "tv"])
+def test_gradients_are_those_of_the_loss(name: str) -> None:
+    """Along one direction, against a difference quotient."""
+    content = {**features(0), "conv4_2": random(1, 4, 8, 8)}
+    losses = {
+        "style": (StyleLoss(content, features(9), halves(), halves()), STYLE_LAYERS),
+        "content": (ContentLoss(content), ("conv4_2",)),
+    }
+    if name in losses:
+        loss, layers = losses[name]
+        point = {layer: content[layer].double() + 0.3 for layer in layers}
+        call = loss
+    else:
+        point = {"image": random(3, 16, 16, seed=4)}
+        photorealism = PhotorealismLoss(random(3, 16, 16))
+        call = (
+            (lambda at: photorealism(at["image"]))
+            if name == "photorealism"
+            else (lambda at: tv_loss(at["image"]))
+        )
+    for value in point.values():
+        value.requires_grad_()
+    call(point).backward()
+    direction = {k: torch.randn_like(v) for k, v in point.items()}
+    step = 1e-2
+    there = call({k: (v + step * direction[k]).detach() for k, v in point.items()})
+    back = call({k: (v - step * direction[k]).detach() for k, v in point.items()})
+    slope = sum((v.grad * direction[k]).sum() for k, v in point.items())
+    torch.testing.assert_close(
+        slope.float(), ((there - back) / (2 * step)).float(), rtol=2e-2, atol=1e-4
+    )

@@ -1,0 +1,128 @@
+"""Label maps as people make them, soft masks, the guided filter and the colour transfer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import pydpst
+from pydpst.color import monge_kantorovich, transfer_color
+from pydpst.guided import carry_to_size, guided_filter, local_affine
+from pydpst.image import resize
+from pydpst.regions import label_maps, soft_masks
+
+SKY, CITY, WATER = (0, 0, 255), (0, 255, 0), (255, 255, 0)
+
+
+def mask(*colors: tuple[int, int, int], size: tuple[int, int] = (60, 40)) -> Image.Image:
+    """Vertical bands of flat colour."""
+    image = Image.new("RGB", size)
+    for index, color in enumerate(colors):
+        left, right = (size[0] * k // len(colors) for k in (index, index + 1))
+        image.paste(color, (left, 0, right, size[1]))
+    return image
+
+
+def blank(width: int = 60, height: int = 40) -> torch.Tensor:
+    return torch.zeros(3, height, width)
+
+
+def test_the_papers_colours_are_named_and_matched() -> None:
+    labels, style_labels, names = label_maps(blank(), blank(), mask(SKY, CITY), mask(CITY, SKY))
+    assert sorted(names) == ["blue", "green"]
+    assert labels.shape == (40, 60)
+    assert (labels[:, :30] == style_labels[:, 30:]).all()
+    assert labels[0, 0] == names.index("blue")
+
+
+def test_antialiased_and_compressed_masks_keep_their_regions(tmp_path: Path) -> None:
+    large = mask(SKY, CITY, (0, 0, 0), (255, 255, 255), size=(240, 160))
+    large.resize((60, 40), Image.Resampling.LANCZOS).save(tmp_path / "mask.jpg", quality=80)
+    _, _, names = label_maps(blank(), blank(), tmp_path / "mask.jpg", large)
+    assert sorted(names) == ["black", "blue", "green", "white"]
+
+
+def test_integers_are_labels() -> None:
+    content = np.zeros((40, 60), dtype=np.uint8)
+    content[:, 30:] = 1
+    style = torch.from_numpy(1 - content)
+    labels, style_labels, names = label_maps(blank(), blank(), content, style)
+    assert names == ["0", "1"]
+    assert labels.tolist() == content.tolist()
+    assert style_labels.tolist() == (1 - content).tolist()
+
+
+def test_a_region_of_one_photo_is_left_out_with_a_warning() -> None:
+    with pytest.warns(UserWarning, match="yellow is in the style mask only"):
+        _, style_labels, names = label_maps(
+            blank(), blank(), mask(SKY, CITY), mask(SKY, CITY, WATER)
+        )
+    assert len(names) == 2
+    assert (style_labels[:, 40:] == -1).all()
+
+
+def test_masks_of_another_size_are_resized_only_if_the_aspect_agrees() -> None:
+    labels, _, _ = label_maps(blank(), blank(), mask(SKY, size=(123, 82)), mask(SKY))
+    assert labels.shape == (40, 60)
+    with pytest.raises(ValueError, match=r"80×40.*60×40"):
+        label_maps(blank(), blank(), mask(SKY, size=(80, 40)), mask(SKY))
+
+
+def test_masks_must_share_a_region() -> None:
+    with pytest.raises(ValueError, match=r"share no region.*blue.*yellow"):
+        label_maps(blank(), blank(), mask(SKY), mask(WATER))
+
+
+def test_soft_masks_sum_to_one_and_follow_the_photo() -> None:
+    photo = blank(280, 40)
+    photo[:, :, 143:] = 1  # the photo's edge, three pixels from the mask's
+    labels = torch.zeros(40, 280, dtype=torch.int64)
+    labels[:, 140:] = 1
+    soft = soft_masks(labels, photo, 2)
+    torch.testing.assert_close(soft.sum(0), torch.ones(40, 280))
+    assert soft.min() >= 0
+    steps = soft[0, 20].diff().abs()
+    assert steps.argmax() == 142
+    assert steps[142] > 2 * steps[139]
+    assert (soft_masks(torch.zeros_like(labels), photo, 1) == 1).all()
+
+
+def test_an_affine_map_is_found_and_carried_to_a_larger_size(city_day: Path) -> None:
+    photo = pydpst.load_image(city_day)
+    transform = torch.tensor([[0.5, 0.1, 0.0], [0.0, 0.4, 0.2], [0.1, 0.0, 0.3]])
+    small = resize(photo, 180)
+
+    def recolored(image: torch.Tensor) -> torch.Tensor:
+        return torch.einsum("dc,chw->dhw", transform, image) + 0.1
+
+    maps = local_affine(small, recolored(small), 2, 1e-12)
+    assert (guided_filter(small, recolored(small), 2, 1e-12) - recolored(small)).abs().max() < 1e-4
+    assert maps.shape == (3, 4, *small.shape[-2:])
+    assert (carry_to_size(small, recolored(small), photo) - recolored(photo)).abs().mean() < 0.01
+
+
+def test_monge_kantorovich_gives_mean_and_covariance() -> None:
+    generator = torch.Generator().manual_seed(0)
+    mixing = torch.tensor([[1.0, 0.2, 0.0], [0.5, 1.0, 0.3], [0.0, 0.4, 2.0]])
+    source = mixing @ torch.randn(3, 5000, generator=generator)
+    target = torch.randn(3, 4000, generator=generator) * torch.tensor([[1.0], [2.0], [3.0]]) + 5
+    transform, offset = monge_kantorovich(source, target, torch.ones(5000), torch.ones(4000))
+    result = transform @ source.double() + offset[:, None]
+    torch.testing.assert_close(result.mean(1), target.double().mean(1))
+    torch.testing.assert_close(result.cov(), target.double().cov(), rtol=0.02, atol=0.02)
+    torch.testing.assert_close(transform, transform.T)  # the map that moves colours least
+
+
+def test_transfer_is_region_by_region_and_leaves_the_rest() -> None:
+    content, style = torch.rand(3, 20, 30), torch.zeros(3, 20, 30)
+    style[0, :, :10] = 1.0
+    masks = torch.zeros(1, 20, 30)
+    masks[..., :10] = 1
+    result = transfer_color(content, style, masks, masks)
+    torch.testing.assert_close(result[..., 10:], content[..., 10:])
+    torch.testing.assert_close(result[0, :, :10].mean(), torch.tensor(1.0), atol=0.02, rtol=0)
+    assert result[1:, :, :10].max() < 0.1

@@ -1,0 +1,140 @@
+"""`stylize` end to end, on real photos made small."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import pydpst
+from pydpst.image import resize
+from pydpst.metrics import edge_ssim, photorealism_residual, style_distance
+from pydpst.optimize import Progress, _level_sizes, _shares
+
+
+@pytest.fixture(scope="module")
+def day(city_day: Path) -> torch.Tensor:
+    return resize(pydpst.load_image(city_day), 160)
+
+
+@pytest.fixture(scope="module")
+def night(city_night: Path) -> torch.Tensor:
+    return resize(pydpst.load_image(city_night), 160)
+
+
+@pytest.fixture(scope="module")
+def result(day: torch.Tensor, night: torch.Tensor) -> pydpst.Result:
+    return pydpst.stylize(day, night, steps=30)
+
+
+def test_the_result_is_in_style_and_still_the_photo(
+    result: pydpst.Result, day: torch.Tensor, night: torch.Tensor
+) -> None:
+    assert result.image.shape == day.shape
+    assert result.image.dtype == torch.float32
+    assert result.image.min() >= 0
+    assert result.image.max() <= 1
+    assert style_distance(result.image, day, night) < 0.6
+    assert edge_ssim(result.image, day) > 0.6
+    assert photorealism_residual(result.image, day) < 5e-4
+
+
+def test_the_losses_are_by_step_and_fall(result: pydpst.Result) -> None:
+    assert len(result.losses) == 30
+    assert set(result.losses[0]) == {"style", "photorealism", "total"}
+    assert result.losses[-1]["total"] < 0.8 * result.losses[0]["total"]
+    last = result.losses[-1]
+    assert last["total"] == pytest.approx(last["style"] + 300 * last["photorealism"], rel=1e-4)
+
+
+def test_photorealism_is_what_keeps_it_a_photo(
+    result: pydpst.Result, day: torch.Tensor, night: torch.Tensor
+) -> None:
+    painting = pydpst.stylize(day, night, steps=30, photorealism_weight=0).image
+    ours = photorealism_residual(result.image, day)
+    assert photorealism_residual(painting, day) > 5 * ours
+
+
+def test_masks_make_regions(day: torch.Tensor, night: torch.Tensor) -> None:
+    """The left half takes a red photo's colour, the right half a blue one's."""
+    halves = np.zeros(day.shape[-2:], dtype=np.int64)
+    halves[:, halves.shape[1] // 2 :] = 1
+    style = 0.2 * night
+    style[0, :, : style.shape[2] // 2] += 0.7
+    style[2, :, style.shape[2] // 2 :] += 0.7
+    image = pydpst.stylize(day, style, content_mask=halves, style_mask=halves, steps=2).image
+    left, right = image.tensor_split(2, dim=2)
+    assert left[0].mean() > 2 * left[2].mean()
+    assert right[2].mean() > 2 * right[0].mean()
+
+
+def test_every_kind_of_source_gives_the_same(
+    tmp_path: Path, day: torch.Tensor, night: torch.Tensor
+) -> None:
+    bytes_ = (day * 255).round().to(torch.uint8)
+    array = bytes_.permute(1, 2, 0).numpy()
+    picture = Image.fromarray(array)
+    picture.save(tmp_path / "day.png")
+    want = pydpst.stylize(bytes_, night, steps=1).image
+    for source in (array, picture, tmp_path / "day.png", str(tmp_path / "day.png")):
+        torch.testing.assert_close(pydpst.stylize(source, night, steps=1).image, want)
+
+
+def test_runs_repeat_bit_for_bit(day: torch.Tensor, night: torch.Tensor) -> None:
+    first = pydpst.stylize(day, night, steps=3, init="noise", seed=7).image
+    assert torch.equal(first, pydpst.stylize(day, night, steps=3, init="noise", seed=7).image)
+    assert not torch.equal(first, pydpst.stylize(day, night, steps=3, init="noise", seed=8).image)
+
+
+def test_levels_go_from_coarse_to_fine() -> None:
+    assert _level_sizes(300) == [300]
+    assert _level_sizes(700) == [350, 700]
+    assert _level_sizes(1024) == [256, 512, 1024]
+    for steps in (1, 2, 10, 99):
+        assert sum(_shares(steps, 3)) == steps
+    assert _shares(70, 3) == [40, 20, 10]
+
+
+def test_a_callback_sees_the_image_grow_and_can_stop_it(city_day: Path, city_night: Path) -> None:
+    seen: list[Progress] = []
+
+    def stop(progress: Progress) -> None:
+        seen.append(progress)
+        assert progress.image().shape == (3, 256, 512)
+        if progress.step == 3:
+            raise KeyboardInterrupt
+
+    result = pydpst.stylize(city_day, city_night, size=512, steps=40, callback=stop)
+    assert [progress.step for progress in seen] == [1, 2, 3]
+    assert {progress.steps for progress in seen} == {40}
+    assert result.interrupted
+    assert len(result.losses) == 3
+    assert result.image.shape == (3, 256, 512)
+    # Carried from the coarse level with all the photo's detail.
+    assert edge_ssim(result.image, resize(pydpst.load_image(city_day), 512)) > 0.7
+
+
+def test_each_init_starts_where_it_says(day: torch.Tensor, night: torch.Tensor) -> None:
+    content = pydpst.stylize(day, night, steps=1, init="content").image
+    assert torch.equal(content, day)
+    noise = pydpst.stylize(day, night, steps=1, init="noise").image
+    assert abs(noise.std().item() - 12**-0.5) < 0.01
+    color = pydpst.stylize(day, night, steps=1, init="color").image
+    torch.testing.assert_close(color.mean((1, 2)), night.mean((1, 2)), atol=0.05, rtol=0)
+    with pytest.raises(ValueError, match="init is 'photo'"):
+        pydpst.stylize(day, night, init="photo")
+
+
+def test_a_wrong_argument_is_named_before_any_work(day: torch.Tensor, night: torch.Tensor) -> None:
+    for name in ("content_weight", "style_weight", "photorealism_weight", "tv_weight"):
+        with pytest.raises(ValueError, match=f"{name} is -1"):
+            pydpst.stylize(day, night, **{name: -1.0})
+    with pytest.raises(ValueError, match="steps is 0"):
+        pydpst.stylize(day, night, steps=0)
+    with pytest.raises(ValueError, match="content_mask but no style_mask"):
+        pydpst.stylize(day, night, content_mask=np.zeros((80, 160), dtype=int))
+    with pytest.raises(ValueError, match="weights are all 0"):
+        pydpst.stylize(day, night, style_weight=0.0, photorealism_weight=0.0)
