@@ -78,7 +78,7 @@ def stylize(
     style_mask: Source | None = None,
     size: int | None = None,
     steps: int = 100,
-    content_weight: float = 0.0,
+    content_weight: float = 0.2,
     style_weight: float = 1.0,
     photorealism_weight: float = 300.0,
     tv_weight: float = 0.0,

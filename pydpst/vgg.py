@@ -37,6 +37,9 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 class VGGFeatures(nn.Module):
     """Activations of chosen convolutions, after their ReLU, as in Gatys et al. 2016.
 
+    Deviation: conv1_1 continues the image at its border instead of padding it with the mean, which
+    would let an optimised image grow a frame.
+
     ``vgg16`` is bundled: the Oxford weights. ``vgg19`` is torchvision's file, fetched into torch's
     hub cache on first use. Weights are frozen.
 
@@ -86,16 +89,13 @@ class VGGFeatures(nn.Module):
             For each layer (B, C, H / 2ᵏ, W / 2ᵏ), k = 0 … 4 for conv1 … conv5.
         """
         features: dict[str, Tensor] = {}
-        x = (image - self.mean).to(
-            self.get_buffer("conv1_1_weight").dtype, memory_format=torch.channels_last
-        )
-        block = "1"
+        x = F.pad(image - self.mean, (1, 1, 1, 1), mode="replicate")
+        x = x.to(self.get_buffer("conv1_1_weight").dtype, memory_format=torch.channels_last)
         for name in self.names:
-            if name[4] != block:
+            if name.endswith("_1") and name != "conv1_1":
                 x = F.max_pool2d(x, 2)
-                block = name[4]
             weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
-            x = F.relu(F.conv2d(x, weight, bias, padding=1), inplace=True)
+            x = F.relu(F.conv2d(x, weight, bias, padding=int(name != "conv1_1")), inplace=True)
             if name in self.layers:
                 features[name] = x
         return features

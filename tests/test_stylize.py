@@ -44,10 +44,11 @@ def test_the_result_is_in_style_and_still_the_photo(
 
 def test_the_losses_are_by_step_and_fall(result: pydpst.Result) -> None:
     assert len(result.losses) == 30
-    assert set(result.losses[0]) == {"style", "photorealism", "total"}
+    assert set(result.losses[0]) == {"content", "style", "photorealism", "total"}
     assert result.losses[-1]["total"] < 0.8 * result.losses[0]["total"]
     last = result.losses[-1]
-    assert last["total"] == pytest.approx(last["style"] + 300 * last["photorealism"], rel=1e-4)
+    weighted = 0.2 * last["content"] + last["style"] + 300 * last["photorealism"]
+    assert last["total"] == pytest.approx(weighted, rel=1e-4)
 
 
 def test_photorealism_is_what_keeps_it_a_photo(
@@ -137,4 +138,4 @@ def test_a_wrong_argument_is_named_before_any_work(day: torch.Tensor, night: tor
     with pytest.raises(ValueError, match="content_mask but no style_mask"):
         pydpst.stylize(day, night, content_mask=np.zeros((80, 160), dtype=int))
     with pytest.raises(ValueError, match="weights are all 0"):
-        pydpst.stylize(day, night, style_weight=0.0, photorealism_weight=0.0)
+        pydpst.stylize(day, night, content_weight=0, style_weight=0, photorealism_weight=0)

@@ -31,9 +31,10 @@ def test_features_are_those_of_the_definition() -> None:
     stored = vgg.load_file(Path(vgg.__file__).parent / "weights/vgg16.safetensors")
     mean = torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
     x = image.flip(1) * 255 - mean
+    x = torch.nn.functional.pad(x, (1, 1, 1, 1), mode="replicate")
     for name in ("conv1_1", "conv1_2", "conv2_1"):
         weight, bias = stored[f"{name}.weight"].float(), stored[f"{name}.bias"].float()
-        x = torch.relu(torch.conv2d(x, weight, bias, padding=1))
+        x = torch.relu(torch.conv2d(x, weight, bias, padding=int(name != "conv1_1")))
         if name == "conv1_1":
             torch.testing.assert_close(features["conv1_1"], x, rtol=1e-4, atol=1e-3)
         if name == "conv1_2":
@@ -82,10 +83,12 @@ def test_vgg19_takes_torchvisions_file(tmp_path: Path, monkeypatch: pytest.Monke
     features = VGGFeatures(["conv3_4", "conv5_1"], "vgg19")(image)
     mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
     x = (image - mean) / torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+    x = torch.nn.functional.pad(x, (1, 1, 1, 1), mode="replicate")
     index = 0
     for block, (count, _) in enumerate(blocks[:4], start=1):
         for number in range(1, count + 1):
-            x = torch.relu(torch.conv2d(x, state[f"features.{index}.weight"], padding=1))
+            weight = state[f"features.{index}.weight"]
+            x = torch.relu(torch.conv2d(x, weight, padding=int(index > 0)))
             if (block, number) == (3, 4):
                 torch.testing.assert_close(features["conv3_4"], x, rtol=1e-4, atol=1e-4)
             index += 2
