@@ -16,6 +16,7 @@ setup: .venv/installed
 demo: setup
 	mkdir -p demo
 	$(BIN)/pydpst stylize examples/photos/city_day.jpg examples/photos/city_night.jpg \
+		--content-mask examples/masks/city_day.png --style-mask examples/masks/city_night.png \
 		-o demo/city_night.png --size 512 --compare demo/compare.png
 
 test: lint

@@ -38,6 +38,7 @@ def stylize(
     style_weight: Annotated[float | None, typer.Option(help="Follow the style.")] = None,
     photorealism_weight: Annotated[float | None, typer.Option(help="Stay a photo.")] = None,
     tv_weight: Annotated[float | None, typer.Option(help="Avoid noise.")] = None,
+    init: Annotated[str | None, typer.Option(help="Start from: color, content, noise.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of whatever is random.")] = None,
     compare: Annotated[
@@ -63,6 +64,7 @@ def stylize(
         "style_weight": style_weight,
         "photorealism_weight": photorealism_weight,
         "tv_weight": tv_weight,
+        "init": init,
         "device": device,
         "seed": seed,
     }

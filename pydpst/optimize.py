@@ -138,7 +138,7 @@ def stylize(
     vgg = VGGFeatures(CONTENT_LAYERS + STYLE_LAYERS, dtype=dtype).to(target)
 
     sizes = _level_sizes(max(photo.shape[-2:]))
-    levels = [_Level(photo, example, masks, example_masks, level_size) for level_size in sizes]
+    levels = [Level(photo, example, masks, example_masks, level_size) for level_size in sizes]
     result = Result(_start(init, levels[0], seed))
     content_of_image = levels[0].content
 
@@ -157,8 +157,8 @@ def stylize(
     try:
         for level, share in zip(levels, _shares(steps, len(levels)), strict=True):
             result.image, content_of_image = carried(level.content), level.content
-            objective = _Objective(vgg, weights, level)
-            for best, losses in _descend(objective, result.image, share):
+            objective = Objective(vgg, weights, level)
+            for best, losses in descend(objective, result.image, share):
                 result.image = best
                 result.losses.append(losses)
                 if callback is not None:
@@ -246,7 +246,7 @@ def _shares(steps: int, levels: int) -> list[int]:
     return shares[::-1]
 
 
-class _Level:
+class Level:
     """Photos and masks scaled down to one level."""
 
     def __init__(
@@ -258,7 +258,7 @@ class _Level:
         self.style_masks = F.interpolate(style_masks[None], self.style.shape[-2:], mode="area")[0]
 
 
-def _start(init: str, level: _Level, seed: int) -> Tensor:
+def _start(init: str, level: Level, seed: int) -> Tensor:
     if init == "color":
         return transfer_color(level.content, level.style, level.masks, level.style_masks)
     if init == "content":
@@ -267,10 +267,10 @@ def _start(init: str, level: _Level, seed: int) -> Tensor:
     return noise.to(level.content.device)
 
 
-class _Objective:
+class Objective:
     """The weighted losses of an image; those of weight 0 are not computed."""
 
-    def __init__(self, vgg: VGGFeatures, weights: dict[str, float], level: _Level) -> None:
+    def __init__(self, vgg: VGGFeatures, weights: dict[str, float], level: Level) -> None:
         self.vgg = vgg
         self.weights = {name: weight for name, weight in weights.items() if weight > 0}
         with torch.no_grad():
@@ -293,8 +293,8 @@ class _Objective:
         return {**losses, "total": total}
 
 
-def _descend(
-    objective: _Objective, start: Tensor, steps: int
+def descend(
+    objective: Objective, start: Tensor, steps: int
 ) -> Iterator[tuple[Tensor, dict[str, float]]]:
     """Yields after each of the steps the best image so far, and the losses before the step."""
     image = start.clone().requires_grad_()

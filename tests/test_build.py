@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
+import torch
 
 ROOT = Path(__file__).parent.parent
 
@@ -49,3 +54,14 @@ def test_sdist_has_what_a_build_needs(tmp_path: Path) -> None:
         paths = (ROOT / folder).rglob("*")
         needed |= {str(path.relative_to(ROOT)) for path in paths if path.is_file()}
     assert needed <= names
+
+
+def test_cuda_kernels_are_there_for_common_gpus() -> None:
+    """Where nvcc built them; what they compute is tested elsewhere."""
+    spec = find_spec("pydpst._cuda")
+    if spec is None or spec.origin is None:
+        pytest.skip("this build has no CUDA kernels")
+    contents = re.search(rb"CUDA \d+\.\d+, architectures ([\d,]+)", Path(spec.origin).read_bytes())
+    assert contents is not None
+    if "TORCH_CUDA_ARCH_LIST" not in os.environ and not torch.cuda.is_available():
+        assert {b"800", b"900"} <= set(contents[1].split(b","))
