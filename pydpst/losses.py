@@ -35,20 +35,27 @@ class RegionPixels:
     def __init__(self, masks: Tensor, features: Tensor) -> None:
         weights = F.interpolate(masks[None], features.shape[-2:], mode="area")[0].flatten(1)
         self.areas = weights.mean(1)
-        self.indices: list[Tensor] = []
-        self.weights: list[Tensor] = []
-        for weight in weights:
+        indices = [
             # A region too small for this layer still has its strongest pixel.
-            index = (weight >= min(self._LEAST, weight.max().item())).nonzero()[:, 0]
-            self.indices.append(index)
-            self.weights.append(weight[index, None].clamp_min(1e-6))
+            (weight >= min(self._LEAST, weight.max().item())).nonzero()[:, 0]
+            for weight in weights
+        ]
+        self.weights = [
+            weight[index, None].clamp_min(1e-6)
+            for weight, index in zip(weights, indices, strict=True)
+        ]
+        # All regions' pixels are picked at once, and their gradients put back at once.
+        self.index = torch.cat(indices)
+        self.counts = [len(index) for index in indices]
 
     def gram_matrices(self, features: Tensor) -> list[Tensor]:
         """The Gram matrix (C, C) of each region of the layer's features (1, C, H, W)."""
         rows = features[0].permute(1, 2, 0).flatten(0, 1)
+        if self.counts != [len(rows)]:
+            rows = rows[self.index]
         return [
-            gram_matrix(rows if len(index) == len(rows) else rows[index], weight)
-            for index, weight in zip(self.indices, self.weights, strict=True)
+            gram_matrix(part, weight)
+            for part, weight in zip(torch.split(rows, self.counts), self.weights, strict=True)
         ]
 
 
