@@ -1,51 +1,68 @@
-// The matting Laplacian on the CPU. Planes are walked row by row, a vector of pixels at a time; on
-// x86-64 the row loops are compiled for three instruction sets and chosen at run time, so the build
-// needs no -march. Threads take strips of rows, and every pixel's sum has one fixed order, so the
-// result does not depend on how many threads there are.
+// The matting Laplacian on the CPU. Images are cut into tiles whose sums stay in a core's cache; on
+// x86-64 the loops over a tile are compiled for three instruction sets and chosen at run time, so
+// the build needs no -march. Tiles do not depend on the number of threads, and every sum has one
+// fixed order, so neither does the result.
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <utility>
 
 #include "../checks.h"
+
+#define PYDPST_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace pydpst {
 namespace {
 
-// A strip refits the 2r window rows that it shares with its neighbours: make it long enough.
-constexpr int64_t kRowsPerStrip = 32;
-
-// The planes (channels) of one sample of a batch.
+// One sample of a batch: where its planes are.
 template <typename S>
-struct Planes {
-  S* data;
-  int64_t height, width;
-  S* row(int64_t plane, int64_t y) const { return data + (plane * height + y) * width; }
+struct Call {
+  const S *image, *whitening, *p, *q;
+  S* out;
+  int64_t height, width, plane, radius;
+  double eps;
+  bool add;  // to what is in out
 };
 
-// One row of each of Channels planes.
-template <typename S, int Channels>
-struct Row {
-  S* channel[Channels];
-  Row() = default;
-  Row(const Planes<S>& planes, int64_t first, int64_t y) {
-    for (int c = 0; c < Channels; ++c) channel[c] = planes.row(first + c, y);
-  }
+struct Tile {
+  int64_t top, bottom, left, right;
 };
 
-// The row loops of one instruction set.
+// The loops over a tile for one instruction set, number of guide channels and radius.
 template <typename S>
 struct Kernels {
-  void (*whitening_rows)(Planes<const S> image, Planes<S> out, double eps, int64_t begin,
-                         int64_t end);
-  // For one and for three channels of p at once.
-  void (*matvec_rows[2])(Planes<const S> image, Planes<const S> whitening, Planes<const S> p,
-                         Planes<S> out, int64_t first_channel, int64_t begin, int64_t end);
+  using Kernel = void (*)(const Call<S>&, const Tile&);
+  Kernel whitening, product, product_of_three, image_gradient;
 };
+
+// Zeros, aligned to cache lines.
+class Buffer {
+ public:
+  explicit Buffer(int64_t size)
+      : data_(static_cast<double*>(operator new(size * sizeof(double), kAlignment))) {
+    std::memset(data_.get(), 0, size * sizeof(double));
+  }
+  double* data() { return data_.get(); }
+  const double* data() const { return data_.get(); }
+
+ private:
+  static constexpr std::align_val_t kAlignment{64};
+  struct Delete {
+    void operator()(double* data) const { operator delete(data, kAlignment); }
+  };
+  std::unique_ptr<double, Delete> data_;
+};
+
+// A row length of whole cache lines, and an odd number of them: then the rows of several quantities
+// do not compete for the same places in the cache.
+constexpr int64_t padded(int64_t length) { return ((length + 7) / 8 | 1) * 8; }
 
 namespace baseline {
 #define PYDPST_VECTOR_BYTES 16
-#include "matting_rows.h"
+#include "matting_tiles.h"
 #undef PYDPST_VECTOR_BYTES
 }  // namespace baseline
 
@@ -56,7 +73,7 @@ namespace baseline {
 #pragma GCC target("avx2,fma")
 namespace avx2 {
 #define PYDPST_VECTOR_BYTES 32
-#include "matting_rows.h"
+#include "matting_tiles.h"
 #undef PYDPST_VECTOR_BYTES
 }  // namespace avx2
 #pragma GCC pop_options
@@ -65,62 +82,108 @@ namespace avx2 {
 #pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,fma,prefer-vector-width=512")
 namespace avx512 {
 #define PYDPST_VECTOR_BYTES 64
-#include "matting_rows.h"
+#include "matting_tiles.h"
 #undef PYDPST_VECTOR_BYTES
 }  // namespace avx512
 #pragma GCC pop_options
 #endif
 
-template <typename S>
-const Kernels<S>& kernels() {
+template <typename S, int G, int Radius>
+const Kernels<S>& kernels_for_this_processor() {
 #if PYDPST_X86
   static const bool has_avx512 =
       __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
   static const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (has_avx512) return avx512::kernels<S>;
-  if (has_avx2) return avx2::kernels<S>;
+  if (has_avx512) return avx512::kernels<S, G, Radius>;
+  if (has_avx2) return avx2::kernels<S, G, Radius>;
 #endif
-  return baseline::kernels<S>;
+  return baseline::kernels<S, G, Radius>;
 }
 
+// Radius 1 has loops of its own; 0 stands for any.
 template <typename S>
-Planes<const S> read(const Tensor& tensor, int64_t b) {
-  return {tensor.const_data_ptr<S>() + b * tensor.stride(0), tensor.size(2), tensor.size(3)};
+const Kernels<S>& kernels(int64_t guide_channels, int64_t radius) {
+  if (radius == 1)
+    return guide_channels == 1 ? kernels_for_this_processor<S, 1, 1>()
+                               : kernels_for_this_processor<S, 3, 1>();
+  return guide_channels == 1 ? kernels_for_this_processor<S, 1, 0>()
+                             : kernels_for_this_processor<S, 3, 0>();
 }
 
-template <typename S>
-Planes<S> write(Tensor& tensor, int64_t b) {
-  return {tensor.mutable_data_ptr<S>() + b * tensor.stride(0), tensor.size(2), tensor.size(3)};
-}
-
-// Calls work(sample, begin, end) for strips of rows of a batch, in parallel.
+// Calls work(sample, tile) for all tiles of a batch of planes, in parallel.
 template <typename Work>
-void for_strips(int64_t batch, int64_t height, const Work& work) {
-  const int64_t strips = (height + kRowsPerStrip - 1) / kRowsPerStrip;
-  torch::stable::parallel_for(0, batch * strips, 1, [&](int64_t first, int64_t last) {
-    for (int64_t strip = first; strip < last; ++strip) {
-      const int64_t begin = strip % strips * kRowsPerStrip;
-      work(strip / strips, begin, std::min(begin + kRowsPerStrip, height));
+void for_tiles(int64_t batch, int64_t height, int64_t width, int64_t radius, const Work& work) {
+  // A tile visits windows 2r beyond its pixels, so tiles grow with the radius.
+  const int64_t side = std::max<int64_t>(256, 16 * radius);
+  const int64_t down = (height + side - 1) / side, across = (width + side - 1) / side;
+  torch::stable::parallel_for(0, batch * down * across, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t top = i / across % down * side, left = i % across * side;
+      work(i / (down * across),
+           Tile{top, std::min(top + side, height), left, std::min(left + side, width)});
+    }
+  });
+}
+
+// A tensor's data, from one sample on.
+template <typename S>
+const S* read(const Tensor& tensor, int64_t sample) {
+  return tensor.const_data_ptr<S>() + sample * tensor.stride(0);
+}
+
+template <typename S>
+Call<S> call_for(const Tensor& image, int64_t sample, int64_t radius) {
+  Call<S> call{};
+  call.image = read<S>(image, sample);
+  call.height = image.size(2);
+  call.width = image.size(3);
+  call.plane = call.height * call.width;
+  call.radius = radius;
+  return call;
+}
+
+template <typename S>
+void whitening(const Tensor& image, Tensor& out, double eps, int64_t radius) {
+  const auto& run = kernels<S>(image.size(1), radius);
+  for_tiles(out.size(0), out.size(2), out.size(3), radius, [&](int64_t b, const Tile& tile) {
+    Call<S> call = call_for<S>(image, b, radius);
+    call.out = out.mutable_data_ptr<S>() + b * out.stride(0);
+    call.eps = eps;
+    run.whitening(call, tile);
+  });
+}
+
+template <typename S>
+void matvec(const Tensor& image, const Tensor& whitening, const Tensor& p, Tensor& out,
+            int64_t radius) {
+  const auto& run = kernels<S>(image.size(1), radius);
+  for_tiles(out.size(0), out.size(2), out.size(3), radius, [&](int64_t b, const Tile& tile) {
+    Call<S> call = call_for<S>(image, b, radius);
+    call.whitening = read<S>(whitening, b);
+    int64_t channels = 0;
+    for (int64_t c = 0; c < p.size(1); c += channels) {
+      channels = p.size(1) - c >= 3 ? 3 : 1;
+      call.p = read<S>(p, b) + c * call.plane;
+      call.out = out.mutable_data_ptr<S>() + b * out.stride(0) + c * call.plane;
+      (channels == 3 ? run.product_of_three : run.product)(call, tile);
     }
   });
 }
 
 template <typename S>
-void whitening(const Tensor& image, Tensor& out, double eps) {
-  for_strips(out.size(0), out.size(2), [&](int64_t b, int64_t begin, int64_t end) {
-    kernels<S>().whitening_rows(read<S>(image, b), write<S>(out, b), eps, begin, end);
-  });
-}
-
-template <typename S>
-void matvec(const Tensor& image, const Tensor& whitening, const Tensor& p, Tensor& out) {
-  for_strips(out.size(0), out.size(2), [&](int64_t b, int64_t begin, int64_t end) {
-    int64_t channels = 0;
-    for (int64_t c = 0; c < p.size(1); c += channels) {
-      channels = p.size(1) - c >= 3 ? 3 : 1;
-      kernels<S>().matvec_rows[channels == 3](read<S>(image, b), read<S>(whitening, b),
-                                              read<S>(p, b), write<S>(out, b), c, begin, end);
+void image_gradient(const Tensor& image, const Tensor& whitening, const Tensor& p, const Tensor& q,
+                    Tensor& out, int64_t radius) {
+  const auto& run = kernels<S>(image.size(1), radius);
+  for_tiles(out.size(0), out.size(2), out.size(3), radius, [&](int64_t b, const Tile& tile) {
+    Call<S> call = call_for<S>(image, b, radius);
+    call.whitening = read<S>(whitening, b);
+    call.out = out.mutable_data_ptr<S>() + b * out.stride(0);
+    for (int64_t c = 0; c < p.size(1); ++c) {
+      call.p = read<S>(p, b) + c * call.plane;
+      call.q = read<S>(q, b) + c * call.plane;
+      call.add = c > 0;
+      run.image_gradient(call, tile);
     }
   });
 }
@@ -130,9 +193,9 @@ Tensor matting_whitening(const Tensor& image, double eps, int64_t radius) {
   const Tensor guide = torch::stable::contiguous(image);
   Tensor out = new_whitening(guide, radius);
   if (image.scalar_type() == ScalarType::Float)
-    whitening<float>(guide, out, eps);
+    whitening<float>(guide, out, eps, radius);
   else
-    whitening<double>(guide, out, eps);
+    whitening<double>(guide, out, eps, radius);
   return out;
 }
 
@@ -144,9 +207,24 @@ Tensor matting_matvec(const Tensor& image, const Tensor& whitening, const Tensor
   const Tensor signal = torch::stable::contiguous(p);
   Tensor out = torch::stable::new_empty(signal, signal.sizes());
   if (image.scalar_type() == ScalarType::Float)
-    matvec<float>(guide, matrices, signal, out);
+    matvec<float>(guide, matrices, signal, out, radius);
   else
-    matvec<double>(guide, matrices, signal, out);
+    matvec<double>(guide, matrices, signal, out, radius);
+  return out;
+}
+
+Tensor matting_image_gradient(const Tensor& image, const Tensor& whitening, const Tensor& p,
+                              const Tensor& q, int64_t radius) {
+  check_image_gradient(image, whitening, p, q, radius);
+  const Tensor guide = torch::stable::contiguous(image);
+  const Tensor matrices = torch::stable::contiguous(whitening);
+  const Tensor left = torch::stable::contiguous(p);
+  const Tensor right = torch::stable::contiguous(q);
+  Tensor out = torch::stable::new_zeros(guide, guide.sizes());
+  if (image.scalar_type() == ScalarType::Float)
+    image_gradient<float>(guide, matrices, left, right, out, radius);
+  else
+    image_gradient<double>(guide, matrices, left, right, out, radius);
   return out;
 }
 
@@ -156,4 +234,5 @@ Tensor matting_matvec(const Tensor& image, const Tensor& whitening, const Tensor
 STABLE_TORCH_LIBRARY_IMPL(pydpst, CPU, library) {
   library.impl("matting_whitening", TORCH_BOX(&pydpst::matting_whitening));
   library.impl("matting_matvec", TORCH_BOX(&pydpst::matting_matvec));
+  library.impl("matting_image_gradient", TORCH_BOX(&pydpst::matting_image_gradient));
 }
