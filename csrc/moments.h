@@ -4,9 +4,11 @@
 //   gather    what a pixel makes of the sums of those numbers over all windows that hold it.
 // Sums over windows of any size cost the same, and in double they lose nothing that matters.
 //
-// Shared by the CPU and the CUDA kernels, and without an include guard, like window.h, which must
-// come before. Every value is relative to one fixed pixel nearby, which spares the sums their
-// largest terms and changes no covariance. Colours are opponent colours.
+// Shared by the CPU and the CUDA kernels, and like window.h without an include guard. Every value
+// is relative to one fixed pixel nearby, which spares the sums their largest terms and changes no
+// covariance. Colours are opponent colours.
+
+#include "window.h"
 
 // The whitening matrix of a window. It has no gather.
 template <int G>

@@ -14,7 +14,6 @@ inline Vector square_root(Vector value) {
 }
 
 #include "../moments.h"
-#include "../window.h"
 
 // T is double or Vector; S, the type in memory, may be float.
 template <typename T, typename S>
@@ -230,8 +229,8 @@ void gather_tile(const Call<S>& call, const Tile& tile) {
       for_each(right - left - reach, [&]<typename T>(int64_t x) PYDPST_INLINE_LAMBDA {
         T feature[Op::features], whitening[triangle(Op::guide)], model[Op::models];
         features.sums.at(x, feature);
-        PYDPST_UNROLL for (int i = 0; i < triangle(Op::guide); ++i) whitening[i] =
-            load<T>(call.whitening + (i * rows + top) * columns + left + x);
+        for (int i = 0; i < triangle(Op::guide); ++i)
+          whitening[i] = load<T>(call.whitening + (i * rows + top) * columns + left + x);
         Op::fit(feature, whitening, inverse_size, model);
         PYDPST_UNROLL for (int i = 0; i < Op::models; ++i) {
           double* last = row + i * models.stride + first + x;
