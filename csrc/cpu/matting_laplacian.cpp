@@ -27,15 +27,19 @@ struct Call {
   bool add;  // to what is in out
 };
 
+// Windows of this radius have loops of their own.
+constexpr int kSmallRadius = 1;
+
 struct Tile {
   int64_t top, bottom, left, right;
 };
 
-// The loops over a tile for one instruction set, number of guide channels and radius.
+// The loops over a tile for one instruction set and number of guide channels.
 template <typename S>
 struct Kernels {
   using Kernel = void (*)(const Call<S>&, const Tile&);
-  Kernel whitening, product, product_of_three, image_gradient;
+  // The products are for one channel of p and for three at once.
+  Kernel whitening, product[2], small_product[2], image_gradient;
 };
 
 // Zeros, aligned to cache lines.
@@ -62,7 +66,7 @@ constexpr int64_t padded(int64_t length) { return ((length + 7) / 8 | 1) * 8; }
 
 namespace baseline {
 #define PYDPST_VECTOR_BYTES 16
-#include "matting_tiles.h"
+#include "kernels.h"
 #undef PYDPST_VECTOR_BYTES
 }  // namespace baseline
 
@@ -73,7 +77,7 @@ namespace baseline {
 #pragma GCC target("avx2,fma")
 namespace avx2 {
 #define PYDPST_VECTOR_BYTES 32
-#include "matting_tiles.h"
+#include "kernels.h"
 #undef PYDPST_VECTOR_BYTES
 }  // namespace avx2
 #pragma GCC pop_options
@@ -82,33 +86,29 @@ namespace avx2 {
 #pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,fma,prefer-vector-width=512")
 namespace avx512 {
 #define PYDPST_VECTOR_BYTES 64
-#include "matting_tiles.h"
+#include "kernels.h"
 #undef PYDPST_VECTOR_BYTES
 }  // namespace avx512
 #pragma GCC pop_options
 #endif
 
-template <typename S, int G, int Radius>
+template <typename S, int G>
 const Kernels<S>& kernels_for_this_processor() {
 #if PYDPST_X86
   static const bool has_avx512 =
       __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
   static const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (has_avx512) return avx512::kernels<S, G, Radius>;
-  if (has_avx2) return avx2::kernels<S, G, Radius>;
+  if (has_avx512) return avx512::kernels<S, G>;
+  if (has_avx2) return avx2::kernels<S, G>;
 #endif
-  return baseline::kernels<S, G, Radius>;
+  return baseline::kernels<S, G>;
 }
 
-// Radius 1 has loops of its own; 0 stands for any.
 template <typename S>
-const Kernels<S>& kernels(int64_t guide_channels, int64_t radius) {
-  if (radius == 1)
-    return guide_channels == 1 ? kernels_for_this_processor<S, 1, 1>()
-                               : kernels_for_this_processor<S, 3, 1>();
-  return guide_channels == 1 ? kernels_for_this_processor<S, 1, 0>()
-                             : kernels_for_this_processor<S, 3, 0>();
+const Kernels<S>& kernels(const Tensor& image) {
+  return image.size(1) == 1 ? kernels_for_this_processor<S, 1>()
+                            : kernels_for_this_processor<S, 3>();
 }
 
 // Calls work(sample, tile) for all tiles of a batch of planes, in parallel.
@@ -145,7 +145,7 @@ Call<S> call_for(const Tensor& image, int64_t sample, int64_t radius) {
 
 template <typename S>
 void whitening(const Tensor& image, Tensor& out, double eps, int64_t radius) {
-  const auto& run = kernels<S>(image.size(1), radius);
+  const auto& run = kernels<S>(image);
   for_tiles(out.size(0), out.size(2), out.size(3), radius, [&](int64_t b, const Tile& tile) {
     Call<S> call = call_for<S>(image, b, radius);
     call.out = out.mutable_data_ptr<S>() + b * out.stride(0);
@@ -157,7 +157,7 @@ void whitening(const Tensor& image, Tensor& out, double eps, int64_t radius) {
 template <typename S>
 void matvec(const Tensor& image, const Tensor& whitening, const Tensor& p, Tensor& out,
             int64_t radius) {
-  const auto& run = kernels<S>(image.size(1), radius);
+  const auto& run = kernels<S>(image);
   for_tiles(out.size(0), out.size(2), out.size(3), radius, [&](int64_t b, const Tile& tile) {
     Call<S> call = call_for<S>(image, b, radius);
     call.whitening = read<S>(whitening, b);
@@ -166,7 +166,7 @@ void matvec(const Tensor& image, const Tensor& whitening, const Tensor& p, Tenso
       channels = p.size(1) - c >= 3 ? 3 : 1;
       call.p = read<S>(p, b) + c * call.plane;
       call.out = out.mutable_data_ptr<S>() + b * out.stride(0) + c * call.plane;
-      (channels == 3 ? run.product_of_three : run.product)(call, tile);
+      (radius == kSmallRadius ? run.small_product : run.product)[channels == 3](call, tile);
     }
   });
 }
@@ -174,7 +174,7 @@ void matvec(const Tensor& image, const Tensor& whitening, const Tensor& p, Tenso
 template <typename S>
 void image_gradient(const Tensor& image, const Tensor& whitening, const Tensor& p, const Tensor& q,
                     Tensor& out, int64_t radius) {
-  const auto& run = kernels<S>(image.size(1), radius);
+  const auto& run = kernels<S>(image);
   for_tiles(out.size(0), out.size(2), out.size(3), radius, [&](int64_t b, const Tile& tile) {
     Call<S> call = call_for<S>(image, b, radius);
     call.whitening = read<S>(whitening, b);

@@ -1,49 +1,11 @@
-// The matting Laplacian on one tile of an image, for one instruction set. matting_laplacian.cpp
-// includes this file once for each, in a namespace of its own, with PYDPST_VECTOR_BYTES set.
+// The computations of moments.h on one tile of an image, for windows of any radius at a cost that
+// does not depend on it, for one instruction set.
 //
 // Window sums come in two steps. Down the columns they slide: the row that enters is added, the row
-// that leaves is subtracted. Along a row they are differences of a prefix sum or, at a small radius
-// known at compile time, plain sums. Every sum is in double and starts anew in each tile.
+// that leaves is subtracted. Along a row they are differences of a prefix sum. Every sum is in
+// double and starts anew in each tile.
 
-using Vector [[gnu::vector_size(PYDPST_VECTOR_BYTES)]] = double;
-constexpr int kLanes = PYDPST_VECTOR_BYTES / sizeof(double);
-
-inline Vector square_root(Vector value) {
-  for (int lane = 0; lane < kLanes; ++lane) value[lane] = std::sqrt(value[lane]);
-  return value;
-}
-
-#include "../moments.h"
-
-// T is double or Vector; S, the type in memory, may be float.
-template <typename T, typename S>
-PYDPST_INLINE T load(const S* from) {
-  if constexpr (sizeof(T) == sizeof(double)) {
-    return *from;
-  } else if constexpr (sizeof(S) == sizeof(double)) {
-    T value;
-    __builtin_memcpy(&value, from, sizeof(T));
-    return value;
-  } else {
-    typedef S Narrow __attribute__((vector_size(kLanes * sizeof(S))));
-    Narrow value;
-    __builtin_memcpy(&value, from, sizeof(Narrow));
-    return __builtin_convertvector(value, T);
-  }
-}
-
-template <typename T, typename S>
-PYDPST_INLINE void store(S* to, T value) {
-  if constexpr (sizeof(T) == sizeof(double)) {
-    *to = S(value);
-  } else if constexpr (sizeof(S) == sizeof(double)) {
-    __builtin_memcpy(to, &value, sizeof(T));
-  } else {
-    typedef S Narrow __attribute__((vector_size(kLanes * sizeof(S))));
-    const Narrow narrow = __builtin_convertvector(value, Narrow);
-    __builtin_memcpy(to, &narrow, sizeof(Narrow));
-  }
-}
+#include "vector.h"
 
 // Calls body<T>(x) for x from 0 to count, a vector at a time and the rest one by one.
 template <typename Body>
@@ -53,25 +15,19 @@ PYDPST_INLINE void for_each(int64_t count, const Body& body) {
   for (; x < count; ++x) body.template operator()<double>(x);
 }
 
-// The lanes of value moved up by Step, zeros below.
-template <int Step, size_t... Lane>
-PYDPST_INLINE Vector shift(Vector value, std::index_sequence<Lane...>) {
-  return __builtin_shufflevector(Vector{}, value, (kLanes - Step + int(Lane))...);
-}
-
 template <int Step = 1>
 PYDPST_INLINE Vector scan(Vector value) {
   if constexpr (Step < kLanes) {
-    value += shift<Step>(value, std::make_index_sequence<kLanes>());
+    value += join<kLanes - Step>(Vector{}, value);
     return scan<2 * Step>(value);
   } else {
     return value;
   }
 }
 
-// Rows of Count quantities: sums down the columns and, where the radius is not known at compile
-// time, their prefix sums along the row, after a zero.
-template <int Count, int Radius>
+// Rows of Count quantities: sums down the columns, and their prefix sums along the row, after a
+// zero.
+template <int Count>
 struct Sums {
   int64_t length, stride, radius;
   Buffer columns, prefix;
@@ -81,21 +37,19 @@ struct Sums {
         stride(padded(length + kLanes)),
         radius(radius),
         columns(Count * stride),
-        prefix(Radius ? 0 : Count * stride + kLanes) {}
+        prefix(Count * stride + kLanes) {}
 
   double* column(int quantity, int64_t x) { return columns.data() + quantity * stride + x; }
 
   void scan_rows() {
-    if constexpr (Radius == 0) {
-      for (int quantity = 0; quantity < Count; ++quantity) {
-        const double* from = column(quantity, 0);
-        double* to = prefix.data() + quantity * stride + kLanes;
-        Vector before = {};
-        for (int64_t x = 0; x < length; x += kLanes) {
-          const Vector inside = scan(load<Vector>(from + x));
-          store(to + x, before + inside);
-          before += inside[kLanes - 1];
-        }
+    for (int quantity = 0; quantity < Count; ++quantity) {
+      const double* from = column(quantity, 0);
+      double* to = prefix.data() + quantity * stride + kLanes;
+      Vector before = {};
+      for (int64_t x = 0; x < length; x += kLanes) {
+        const Vector inside = scan(load<Vector>(from + x));
+        store(to + x, before + inside);
+        before += inside[kLanes - 1];
       }
     }
   }
@@ -104,47 +58,17 @@ struct Sums {
   template <typename T>
   PYDPST_INLINE void at(int64_t x, T* out) {
     PYDPST_UNROLL for (int quantity = 0; quantity < Count; ++quantity) {
-      if constexpr (Radius == 0) {
-        const double* from = prefix.data() + quantity * stride + kLanes + x;
-        out[quantity] = load<T>(from + 2 * radius) - load<T>(from - 1);
-      } else {
-        const double* from = column(quantity, x);
-        out[quantity] = load<T>(from);
-        PYDPST_UNROLL for (int dx = 1; dx <= 2 * Radius; ++dx) out[quantity] += load<T>(from + dx);
-      }
+      const double* from = prefix.data() + quantity * stride + kLanes + x;
+      out[quantity] = load<T>(from + 2 * radius) - load<T>(from - 1);
     }
-  }
-};
-
-// The pixels of a sample as an Op's inputs, relative to the tile's first pixel.
-template <typename Op, typename S>
-struct Inputs {
-  const S* plane[Op::inputs];
-  double centre[Op::inputs];
-  int64_t width;
-
-  Inputs(const Call<S>& call, int64_t y, int64_t x) : width(call.width) {
-    for (int i = 0; i < Op::inputs; ++i) {
-      const S* first = i < Op::guide ? call.image + i * call.plane : call.p;
-      if (i > Op::guide) first = call.q ? call.q : call.p + (i - Op::guide) * call.plane;
-      plane[i] = first;
-      centre[i] = first[y * width + x];
-    }
-  }
-
-  template <typename T>
-  PYDPST_INLINE void at(int64_t y, int64_t x, T* out) const {
-    PYDPST_UNROLL for (int i = 0; i < Op::inputs; ++i) out[i] =
-        load<T>(plane[i] + y * width + x) - centre[i];
-    to_opponent<Op::guide>(out);
   }
 };
 
 // The sums of an Op's features over the windows of one row after the other.
-template <typename Op, typename S, int Radius>
+template <typename Op, typename S>
 struct FeatureSums {
   Inputs<Op, S> inputs;
-  Sums<Op::features, Radius> sums;
+  Sums<Op::features> sums;
   int64_t left, radius, first_row = -1;
 
   // For the windows within the pixel columns [left, right), from row y on.
@@ -167,6 +91,7 @@ struct FeatureSums {
     for_each(sums.length, [&]<typename T>(int64_t x) PYDPST_INLINE_LAMBDA {
       T input[Op::inputs], feature[Op::features], leaving[Op::features];
       inputs.at(enters, left + x, input);
+      inputs.prefetch(enters + 1, left + x);
       Op::feature(input, feature);
       if constexpr (Leaves) {
         inputs.at(leaves, left + x, input);
@@ -181,13 +106,13 @@ struct FeatureSums {
 };
 
 // The whitening matrices of the windows whose top left pixels are in the tile.
-template <typename S, int G, int Radius>
+template <typename S, int G>
 void whitening_tile(const Call<S>& call, const Tile& tile) {
   using Op = Whitening<G>;
   const int64_t side = 2 * call.radius + 1;
   const double inverse_size = 1.0 / double(side * side);
   const int64_t rows = call.height - side + 1, columns = call.width - side + 1;
-  FeatureSums<Op, S, Radius> sums(call, tile.top, tile.left, tile.right + side - 1);
+  FeatureSums<Op, S> sums(call, tile.top, tile.left, tile.right + side - 1);
   for (int64_t y = tile.top; y < tile.bottom; ++y) {
     sums.move_to(y);
     for_each(tile.right - tile.left, [&]<typename T>(int64_t x) PYDPST_INLINE_LAMBDA {
@@ -202,7 +127,7 @@ void whitening_tile(const Call<S>& call, const Tile& tile) {
 
 // The pixels of a tile, gathered from the models of all windows that touch it. The models of the
 // last 2r + 1 rows are kept, to be subtracted when they leave.
-template <typename Op, typename S, int Radius>
+template <typename Op, typename S>
 void gather_tile(const Call<S>& call, const Tile& tile) {
   const int64_t reach = 2 * call.radius, side = reach + 1;
   const double inverse_size = 1.0 / double(side * side);
@@ -211,9 +136,9 @@ void gather_tile(const Call<S>& call, const Tile& tile) {
   const int64_t right = std::min(tile.right + reach, call.width);
   const int64_t across = tile.right - tile.left;
 
-  FeatureSums<Op, S, Radius> features(call, std::max<int64_t>(tile.top - reach, 0), left, right);
+  FeatureSums<Op, S> features(call, std::max<int64_t>(tile.top - reach, 0), left, right);
   // Windows by their left columns, from tile.left − 2r on; those outside the image stay zero.
-  Sums<Op::models, Radius> models(across + reach, call.radius);
+  Sums<Op::models> models(across + reach, call.radius);
   const int64_t first = left - (tile.left - reach);
   const int64_t row_stride = Op::models * models.stride;
   Buffer kept(side * row_stride);
@@ -229,8 +154,11 @@ void gather_tile(const Call<S>& call, const Tile& tile) {
       for_each(right - left - reach, [&]<typename T>(int64_t x) PYDPST_INLINE_LAMBDA {
         T feature[Op::features], whitening[triangle(Op::guide)], model[Op::models];
         features.sums.at(x, feature);
-        for (int i = 0; i < triangle(Op::guide); ++i)
-          whitening[i] = load<T>(call.whitening + (i * rows + top) * columns + left + x);
+        for (int i = 0; i < triangle(Op::guide); ++i) {
+          const S* from = call.whitening + (i * rows + top) * columns + left + x;
+          whitening[i] = load<T>(from);
+          __builtin_prefetch(from + columns);
+        }
         Op::fit(feature, whitening, inverse_size, model);
         PYDPST_UNROLL for (int i = 0; i < Op::models; ++i) {
           double* last = row + i * models.stride + first + x;
@@ -262,8 +190,3 @@ void gather_tile(const Call<S>& call, const Tile& tile) {
     });
   }
 }
-
-template <typename S, int G, int Radius>
-constexpr Kernels<S> kernels{whitening_tile<S, G, Radius>, gather_tile<Product<G, 1>, S, Radius>,
-                             gather_tile<Product<G, 3>, S, Radius>,
-                             gather_tile<ImageGradient<G>, S, Radius>};
