@@ -11,34 +11,36 @@ from pydpst import ops
 
 
 class _Energy(torch.autograd.Function):
-    """pᵀ(L p) for each channel, given L p: then its gradient 2 L p costs no second product.
-
-    L p is itself a differentiable function of p, so second derivatives in p pass through it.
-    """
+    """pᵀL p for each channel of p, and L p, of which the gradient 2 L p is made."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(
-        p: Tensor, guide: Tensor, whitening: Tensor, product: Tensor, radius: int
-    ) -> Tensor:
-        # L·1 = 0, so p may be centred, which spares the sum its largest terms.
-        centred = p - p.mean((-2, -1), keepdim=True)
-        return (centred * product).sum((-2, -1))
+    def forward(p: Tensor, guide: Tensor, whitening: Tensor, radius: int) -> tuple[Tensor, Tensor]:
+        product = ops.matting_matvec(guide, whitening, p, radius)
+        # L·1 = 0, so any constant may be taken off p, which spares the sum its largest terms.
+        terms = (p - p[..., :1, :1]) * product
+        return terms.sum(-1).sum(-1, dtype=torch.float64).to(p.dtype), product
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
-        *tensors, ctx.radius = inputs
-        ctx.save_for_backward(*tensors)
+    def setup_context(ctx: Any, inputs: Any, output: tuple[Tensor, Tensor]) -> None:
+        p, guide, whitening, ctx.radius = inputs
+        ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(p, guide, whitening, output[1])
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, Tensor | None, None, None, None]:
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, Tensor | None, None, None]:
+        if grads[0] is None:
+            return None, None, None, None
         p, guide, whitening, product = ctx.saved_tensors
         grad = grads[0][..., None, None]
+        if torch.is_grad_enabled():  # for second derivatives, as a function of p
+            product = ops.matting_matvec(guide, whitening, p, ctx.radius)
         grad_guide = None
         if ctx.needs_input_grad[1]:
             grad_guide = ops.matting_image_gradient(guide, whitening, p, grad * p, ctx.radius)
-        return 2 * grad * product, grad_guide, None, None, None
+        return 2 * grad * product, grad_guide, None, None
 
 
 class MattingLaplacian:
@@ -108,7 +110,10 @@ class MattingLaplacian:
         Raises:
             ValueError: if p does not fit the guide image.
         """
-        return self._product(self._as_channels(p)).view(p.shape).to(p.dtype)
+        product = ops.matting_matvec(
+            self._guide, self._whitening, self._as_channels(p), self.radius
+        )
+        return product.view(p.shape).to(p.dtype)
 
     def energy(self, p: Tensor) -> Tensor:
         """The sum over channels of pᵀL p, with its gradient for the price of one product.
@@ -125,12 +130,9 @@ class MattingLaplacian:
         """
         channels = self._as_channels(p)
         energies: Tensor = _Energy.apply(  # type: ignore[no-untyped-call]
-            channels, self._guide, self._whitening, self._product(channels), self.radius
-        )
+            channels, self._guide, self._whitening, self.radius
+        )[0]
         return energies.view(p.shape[:-2]).sum(-1)
-
-    def _product(self, channels: Tensor) -> Tensor:
-        return ops.matting_matvec(self._guide, self._whitening, channels, self.radius)
 
     def _as_channels(self, p: Tensor) -> Tensor:
         """What the kernels take for p: for one guide, a batch is but more channels."""

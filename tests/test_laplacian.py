@@ -101,6 +101,15 @@ def test_energy_is_the_quadratic_form() -> None:
     torch.testing.assert_close(MattingLaplacian(guide[0]).energy(p[0]), energy[0])
 
 
+def test_energy_and_gradient_cost_one_product() -> None:
+    laplacian, p = MattingLaplacian(photo(20, 30)), random(3, 20, 30).requires_grad_()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        laplacian.energy(p).backward()
+    products = [event for event in profile.events() if event.name == "pydpst::matting_matvec"]
+    assert len(products) == 1
+    torch.testing.assert_close(p.grad, 2 * laplacian.matvec(p.detach()))
+
+
 def test_energy_of_an_affine_recolouring_vanishes() -> None:
     guide = photo(50, 50)
     p = torch.einsum("gh,hyx->gyx", random(3, 3), guide) + 0.3
