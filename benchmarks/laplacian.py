@@ -1,10 +1,9 @@
-"""Prints the tables of docs/operator.md, and draws the chart.
+"""Prints the tables of docs/operator.md.
 
 python benchmarks/laplacian.py accuracy   float32 against float64 on photos
 python benchmarks/laplacian.py contenders the ways to compute L p, against each other
 python benchmarks/laplacian.py sizes      time a megapixel, for sizes and radii
 python benchmarks/laplacian.py memory     the memory that a product takes
-python benchmarks/laplacian.py chart FILE the time of loss and gradient against image size
 """
 
 from __future__ import annotations
@@ -146,38 +145,9 @@ def memory() -> None:
         )
 
 
-def chart(path: str) -> None:
-    import matplotlib.pyplot as plt
-
-    makers = [
-        contenders.tensorflow,
-        contenders.eager_torch,
-        contenders.torch_csr,
-        contenders.pydpst,
-    ]
-    megapixels = [0.0625, 0.125, 0.25, 0.5, 1.0, 2.0]
-    seconds: dict[str, list[float]] = {}
-    for size in megapixels:
-        image, p = random_image(size), random_image(size, seed=1)
-        for make in makers:
-            contender = make(image, p, 1)
-            step = contender.energy_and_gradient or contender.matvec
-            name = make.__name__.replace("_", " ")
-            seconds.setdefault(name, []).append(medians({name: step}, 5)[name] / 1e3)
-    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    for name, values in seconds.items():
-        axes.loglog(megapixels, values, "o-", label=name)
-    axes.set(xlabel="megapixels", ylabel="seconds for loss and gradient")
-    axes.grid(visible=True, which="both", alpha=0.3)
-    axes.legend()
-    figure.savefig(path, dpi=150)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "what", choices=["accuracy", "contenders", "sizes", "memory", "chart", "peak"]
-    )
+    parser.add_argument("what", choices=["accuracy", "contenders", "sizes", "memory", "peak"])
     parser.add_argument("arguments", nargs="*")
     options = parser.parse_args()
     if options.what == "contenders":
@@ -185,8 +155,6 @@ def main() -> None:
         compare(8, rounds=5)
     elif options.what == "peak":
         peak(float(options.arguments[0]), int(options.arguments[1]))
-    elif options.what == "chart":
-        chart(*options.arguments)
     else:
         {"accuracy": accuracy, "sizes": sizes, "memory": memory}[options.what]()
 
