@@ -39,7 +39,16 @@ common = {
     "depends": [str(path) for path in Path("csrc").rglob("*.*h")],
     "language": "c++",
 }
-cxx = ["-O3", "-g0", "-std=c++20", "-fvisibility=hidden", "-Wall", "-Wno-psabi", TARGET]
+cxx = [
+    "-O3",
+    "-fno-math-errno",
+    "-g0",
+    "-std=c++20",
+    "-fvisibility=hidden",
+    "-Wall",
+    "-Wno-psabi",
+    TARGET,
+]
 sources = ["csrc/library.cpp", *sorted(map(str, Path("csrc/cpu").glob("*.cpp")))]
 extensions = [Extension("pydpst._C", sources, extra_compile_args={"cxx": cxx}, **common)]
 

@@ -12,24 +12,25 @@ namespace pydpst {
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
-constexpr int64_t kGuideChannels = 3;
-constexpr int64_t kRadius = 1;
-constexpr int64_t kWhiteningPlanes = 6;
-
 inline void check_guide(const Tensor& image, int64_t radius) {
-  STD_TORCH_CHECK(image.dim() == 4 && image.size(1) == kGuideChannels,
-                  "the guide image must have the shape (B, 3, H, W)");
+  STD_TORCH_CHECK(image.dim() == 4 && (image.size(1) == 1 || image.size(1) == 3),
+                  "the guide image must have the shape (B, 1, H, W) or (B, 3, H, W)");
   STD_TORCH_CHECK(
       image.scalar_type() == ScalarType::Float || image.scalar_type() == ScalarType::Double,
       "the guide image must be float32 or float64");
-  STD_TORCH_CHECK(radius == kRadius, "radius must be 1, got ", radius);
-  STD_TORCH_CHECK(image.size(2) > 2 * radius && image.size(3) > 2 * radius,
-                  "the guide image must hold one window of ", 2 * radius + 1,
-                  " pixels a side, got ", image.size(3), "×", image.size(2));
+  STD_TORCH_CHECK(radius >= 1, "radius must be at least 1, got ", radius);
+  STD_TORCH_CHECK((image.size(2) - 1) / 2 >= radius && (image.size(3) - 1) / 2 >= radius,
+                  "the guide image must hold one window of radius ", radius, ", got ",
+                  image.size(3), "×", image.size(2));
+}
+
+// The lower triangle of a matrix for each window.
+inline int64_t whitening_planes(const Tensor& image) {
+  return image.size(1) * (image.size(1) + 1) / 2;
 }
 
 inline Tensor new_whitening(const Tensor& image, int64_t radius) {
-  return torch::stable::new_empty(image, {image.size(0), kWhiteningPlanes,
+  return torch::stable::new_empty(image, {image.size(0), whitening_planes(image),
                                           image.size(2) - 2 * radius, image.size(3) - 2 * radius});
 }
 
@@ -48,12 +49,19 @@ inline void check_matvec(const Tensor& image, const Tensor& whitening, const Ten
   check_guide(image, radius);
   check_same(image, whitening, "whitening");
   check_same(image, p, "p");
-  STD_TORCH_CHECK(whitening.size(1) == kWhiteningPlanes &&
+  STD_TORCH_CHECK(whitening.size(1) == whitening_planes(image) &&
                       whitening.size(2) == image.size(2) - 2 * radius &&
                       whitening.size(3) == image.size(3) - 2 * radius,
                   "whitening must come from the same guide image and radius");
   STD_TORCH_CHECK(p.size(2) == image.size(2) && p.size(3) == image.size(3),
                   "p must have the guide image's height and width");
+}
+
+inline void check_image_gradient(const Tensor& image, const Tensor& whitening, const Tensor& p,
+                                 const Tensor& q, int64_t radius) {
+  check_matvec(image, whitening, p, radius);
+  check_matvec(image, whitening, q, radius);
+  STD_TORCH_CHECK(p.size(1) == q.size(1), "p and q must have the same number of channels");
 }
 
 }  // namespace pydpst

@@ -6,18 +6,23 @@
 // a = S⁻¹ cov(I, p). Then (L p)_i is the sum over the windows that hold pixel i of p_i less the
 // model at i. Only windows wholly inside the image count.
 //
-// The covariance may be nearly singular (eps is 1e-7), so no entry of S⁻¹ is ever formed in
-// float32: with S = R Rᵀ (Cholesky, in double), W = R⁻¹ is kept, and a = Wᵀ (W cov(I, p)).
+// The covariance may be nearly singular (eps is 1e-7), so no entry of S⁻¹ is ever formed: with
+// S = R Rᵀ (Cholesky, in double), W = R⁻¹ is kept, and a = Wᵀ (W cov(I, p)).
 
 #include <pybind11/pybind11.h>
 #include <torch/csrc/stable/library.h>
 #include <torch/headeronly/version.h>
 
 STABLE_TORCH_LIBRARY(pydpst, library) {
-  // The guide image's whitening matrices W, one for each window: (B, 6, H − 2r, W − 2r).
+  // For a guide image (B, G, H, W) of G = 1 or 3 channels: the whitening matrix W of each window,
+  // its lower triangle packed by rows, (B, G(G + 1)/2, H − 2r, W − 2r).
   library.def("matting_whitening(Tensor image, float eps, int radius) -> Tensor");
   // L p for each channel of p (B, C, H, W).
   library.def("matting_matvec(Tensor image, Tensor whitening, Tensor p, int radius) -> Tensor");
+  // The gradient of qᵀ L p, summed over the channels of p and q (B, C, H, W), in the guide image.
+  library.def(
+      "matting_image_gradient(Tensor image, Tensor whitening, Tensor p, Tensor q, int radius) -> "
+      "Tensor");
 }
 
 PYBIND11_MODULE(_C, module) {

@@ -11,22 +11,36 @@ from pydpst import ops
 
 
 class _Energy(torch.autograd.Function):
-    """pᵀ(L p) given L p: its gradient 2 L p is already there and costs no second product.
+    """pᵀL p for each channel of p, and L p, of which the gradient 2 L p is made."""
 
-    L p is itself a differentiable function of p, so second derivatives pass through it.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, p: Tensor, product: Tensor) -> Tensor:
-        ctx.save_for_backward(product)
-        # L·1 = 0, so p may be centred, which spares the sum its largest terms.
-        centred = p - p.mean((-2, -1), keepdim=True)
-        return (centred * product).sum((-3, -2, -1))
+    generate_vmap_rule = True
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None]:
-        (product,) = ctx.saved_tensors
-        return 2 * grads[0][..., None, None, None] * product, None
+    def forward(p: Tensor, guide: Tensor, whitening: Tensor, radius: int) -> tuple[Tensor, Tensor]:
+        product = ops.matting_matvec(guide, whitening, p, radius)
+        # L·1 = 0, so any constant may be taken off p, which spares the sum its largest terms.
+        terms = (p - p[..., :1, :1]) * product
+        return terms.sum(-1).sum(-1, dtype=torch.float64).to(p.dtype), product
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: tuple[Tensor, Tensor]) -> None:
+        p, guide, whitening, ctx.radius = inputs
+        ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(p, guide, whitening, output[1])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, Tensor | None, None, None]:
+        if grads[0] is None:
+            return None, None, None, None
+        p, guide, whitening, product = ctx.saved_tensors
+        grad = grads[0][..., None, None]
+        if torch.is_grad_enabled():  # for second derivatives, as a function of p
+            product = ops.matting_matvec(guide, whitening, p, ctx.radius)
+        grad_guide = None
+        if ctx.needs_input_grad[1]:
+            grad_guide = ops.matting_image_gradient(guide, whitening, p, grad * p, ctx.radius)
+        return 2 * grad * product, grad_guide, None, None
 
 
 class MattingLaplacian:
@@ -34,12 +48,16 @@ class MattingLaplacian:
 
     pᵀL p measures how far p is from being, in every window, an affine function of the guide's
     colours. L is symmetric and positive semi-definite, and L·1 = 0. The window statistics are
-    computed once, here; a product is then one pass over the image.
+    computed once, here; a product is then one pass over the image, whatever the radius (He, Sun
+    and Tang 2010).
+
+    Everything is computed in float64 if the guide is float64, and otherwise in float32.
 
     Args:
-        image: the guide, (3, H, W) or (B, 3, H, W), float32 or float64, values in [0, 1].
+        image: the guide, (G, H, W) or (B, G, H, W) with G = 1 or 3, a floating-point tensor with
+            values in [0, 1]; products are differentiable in it once.
         eps: the regularisation of the windows' colour covariances, positive.
-        radius: windows are 2·radius + 1 pixels a side; 1 is what there is.
+        radius: windows are 2·radius + 1 pixels a side; at most what the image holds.
 
     Raises:
         ValueError: if a shape, dtype or value is not as above, or the image is smaller than a
@@ -47,57 +65,55 @@ class MattingLaplacian:
     """
 
     def __init__(self, image: Tensor, eps: float = 1e-7, radius: int = 1) -> None:
-        if image.ndim not in (3, 4) or image.shape[-3] != 3:
+        if image.ndim not in (3, 4) or image.shape[-3] not in (1, 3):
             raise ValueError(
-                f"the guide image has the shape {tuple(image.shape)}; it must be (3, H, W) or "
-                "(B, 3, H, W)."
+                f"the guide image has the shape {tuple(image.shape)}; it must be (G, H, W) or "
+                "(B, G, H, W) with G = 1 or 3."
             )
-        if image.dtype not in (torch.float32, torch.float64):
-            raise ValueError(f"the guide image is {image.dtype}; it must be float32 or float64.")
+        if image.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+            raise ValueError(
+                f"the guide image is {image.dtype}; it must be float16, bfloat16, float32 or "
+                "float64."
+            )
         if not eps > 0:
             raise ValueError(f"eps is {eps}; it must be positive.")
-        if radius != 1:
-            raise ValueError(f"radius is {radius}; it must be 1.")
+        if radius < 1:
+            raise ValueError(f"radius is {radius}; it must be at least 1.")
         height, width = image.shape[-2:]
         if min(height, width) < 2 * radius + 1:
             raise ValueError(
                 f"the guide image is {width}×{height} pixels; it must be at least "
                 f"{2 * radius + 1} pixels a side."
             )
-        if not torch.isfinite(image).all():
+        # A graph cannot depend on values, so a compiled one goes without this check.
+        if not torch.compiler.is_compiling() and not torch.isfinite(image).all():
             raise ValueError("the guide image holds NaN or infinity; it must be finite.")
         self.image = image
         self.eps = eps
         self.radius = radius
-        self._guide = image.detach().reshape(-1, *image.shape[-3:]).contiguous()
+        self._dtype = torch.float64 if image.dtype == torch.float64 else torch.float32
+        guide = image.to(self._dtype) if image.ndim == 4 else image[None].to(self._dtype)
+        self._guide = guide.contiguous()
         self._whitening = ops.matting_whitening(self._guide, eps, radius)
 
     def matvec(self, p: Tensor) -> Tensor:
         """L p, channel by channel; differentiable in p to any order.
 
         Args:
-            p: (C, H, W), or (B, C, H, W) for a batch of guides; of the guide's dtype and device.
+            p: (B, C, H, W), or (C, H, W) if the guide is one image, which also serves a whole
+                batch; on the guide's device. Its dtype is what L is computed in, or float16 or
+                bfloat16 where that is float32.
 
         Returns:
-            L p, shaped like p.
+            L p, of p's shape and dtype.
 
         Raises:
             ValueError: if p does not fit the guide image.
         """
-        expected = (*self.image.shape[:-3], None, *self.image.shape[-2:])
-        fits = p.ndim == len(expected) and all(
-            want is None or want == have for want, have in zip(expected, p.shape, strict=True)
+        product = ops.matting_matvec(
+            self._guide, self._whitening, self._as_channels(p), self.radius
         )
-        if not fits:
-            wanted = ", ".join("C" if want is None else str(want) for want in expected)
-            raise ValueError(f"p has the shape {tuple(p.shape)}; it must be ({wanted}).")
-        if p.dtype != self.image.dtype or p.device != self.image.device:
-            raise ValueError(
-                f"p is {p.dtype} on {p.device}; it must be {self.image.dtype} on "
-                f"{self.image.device}, like the guide image."
-            )
-        batched = p.reshape(self._guide.shape[0], -1, *p.shape[-2:])
-        return ops.matting_matvec(self._guide, self._whitening, batched, self.radius).view(p.shape)
+        return product.view(p.shape).to(p.dtype)
 
     def energy(self, p: Tensor) -> Tensor:
         """The sum over channels of pᵀL p, with its gradient for the price of one product.
@@ -106,10 +122,35 @@ class MattingLaplacian:
             p: as for `matvec`.
 
         Returns:
-            A scalar, or (B,) for a batch; differentiable in p to second order.
+            A scalar, or (B,) for a batch, in the dtype that L is computed in; differentiable in p
+            to second order.
 
         Raises:
             ValueError: if p does not fit the guide image.
         """
-        energy: Tensor = _Energy.apply(p, self.matvec(p))  # type: ignore[no-untyped-call]
-        return energy
+        channels = self._as_channels(p)
+        energies: Tensor = _Energy.apply(  # type: ignore[no-untyped-call]
+            channels, self._guide, self._whitening, self.radius
+        )[0]
+        return energies.view(p.shape[:-2]).sum(-1)
+
+    def _as_channels(self, p: Tensor) -> Tensor:
+        """What the kernels take for p: for one guide, a batch is but more channels."""
+        batch = self.image.shape[:-3]
+        fits = p.ndim == 4 and p.shape[:1] == batch if batch else p.ndim in (3, 4)
+        if not fits or p.shape[-2:] != self.image.shape[-2:]:
+            height, width = self.image.shape[-2:]
+            wanted = f"({batch[0]}, C, {height}, {width})" if batch else f"(C, {height}, {width})"
+            more = "" if batch else f" or (B, C, {height}, {width})"
+            raise ValueError(f"p has the shape {tuple(p.shape)}; it must be {wanted}{more}.")
+        dtypes = [self._dtype]
+        if self._dtype == torch.float32:
+            dtypes += [torch.float16, torch.bfloat16]
+        if p.dtype not in dtypes:
+            raise ValueError(f"p is {p.dtype}; it must be {self._dtype}, like the guide image.")
+        if p.device != self.image.device:
+            raise ValueError(
+                f"p is on {p.device}; it must be on {self.image.device}, like the guide image."
+            )
+        p = p.to(self._dtype)
+        return p if batch else p.reshape(1, p.shape[:-2].numel(), *p.shape[-2:])

@@ -7,12 +7,18 @@ Each operator is a thin wrapper; the mathematics is in ``csrc`` and, in plain to
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+
+# Untyped parts of torch.
+_ops: Any = torch.ops
+_register: Any = torch.library
 
 _MINIMUM_TORCH = (2, 11)
 _REBUILD = "`pip install --no-build-isolation --force-reinstall --no-deps pydpst`"
@@ -27,13 +33,13 @@ def _load_cpu_kernels() -> Any:
             "installed; run `pip install --upgrade torch`."
         )
     try:
-        from pydpst import _C
+        kernels = import_module("pydpst._C")
     except ImportError as error:
         raise ImportError(
             f"pydpst's kernels, built for {built_for}, do not load with torch {torch.__version__} "
             f"on this Python; rebuild them with {_REBUILD}."
         ) from error
-    return _C
+    return kernels
 
 
 def _load_cuda_kernels() -> str | None:
@@ -46,7 +52,7 @@ def _load_cuda_kernels() -> str | None:
     libtorch_cuda = Path(torch.__file__).parent / "lib" / "libtorch_cuda.so"
     try:
         ctypes.CDLL(str(libtorch_cuda), mode=ctypes.RTLD_GLOBAL)
-        torch.ops.load_library(spec.origin)
+        _ops.load_library(spec.origin)
         contents = ctypes.CDLL(spec.origin).pydpst_cuda_contents
     except (OSError, AttributeError) as error:
         raise ImportError(
@@ -60,30 +66,34 @@ def _load_cuda_kernels() -> str | None:
 build_info: dict[str, str | None] = dict(_load_cpu_kernels().build_info())
 build_info["cuda"] = _load_cuda_kernels()
 
+_whitening: Callable[..., Tensor] = _ops.pydpst.matting_whitening
+_matvec: Callable[..., Tensor] = _ops.pydpst.matting_matvec
+_image_gradient: Callable[..., Tensor] = _ops.pydpst.matting_image_gradient
+
 
 def matting_whitening(image: Tensor, eps: float, radius: int) -> Tensor:
-    """The whitening matrix W of each window of a guide image.
+    """The whitening matrix W of each window of a guide image; it has no gradient of its own.
 
-    W is the inverse of the Cholesky factor of cov(I) + (eps/n)·Id over the window's n pixels,
-    computed in float64.
+    W is the inverse of the Cholesky factor of cov(I) + (eps/n)·Id over the window's n pixels, in
+    the basis of csrc/window.h, computed in float64.
 
     Args:
-        image: (B, 3, H, W), float32 or float64.
+        image: (B, G, H, W), G = 1 or 3, float32 or float64.
         eps: the regularisation of Levin et al. 2008, eq. 12.
         radius: windows are 2·radius + 1 pixels a side.
 
     Returns:
-        (B, 6, H - 2·radius, W - 2·radius), the lower triangles packed by rows, in image's dtype.
+        (B, G(G + 1)/2, H - 2·radius, W - 2·radius), the lower triangles packed by rows, in image's
+        dtype.
     """
-    whitening: Tensor = torch.ops.pydpst.matting_whitening(image, eps, radius)
-    return whitening
+    return _whitening(image.detach(), eps, radius)
 
 
 def matting_matvec(image: Tensor, whitening: Tensor, p: Tensor, radius: int) -> Tensor:
-    """L p, differentiable in p to any order, as L is symmetric: the gradient of gᵀL p is L g.
+    """L p, differentiable in p to any order and in the guide image once.
 
     Args:
-        image: the guide, (B, 3, H, W), float32 or float64.
+        image: the guide, (B, G, H, W), G = 1 or 3, float32 or float64.
         whitening: what `matting_whitening` gave for it.
         p: (B, C, H, W), of image's dtype.
         radius: as given to `matting_whitening`.
@@ -91,36 +101,107 @@ def matting_matvec(image: Tensor, whitening: Tensor, p: Tensor, radius: int) -> 
     Returns:
         L p for each channel, shaped like p.
     """
-    product: Tensor = torch.ops.pydpst.matting_matvec(image, whitening, p, radius)
-    return product
+    return _matvec(image, whitening, p, radius)
 
 
-@torch.library.register_fake("pydpst::matting_whitening")
-def _(image: Tensor, eps: float, radius: int) -> Tensor:
-    batch, _, height, width = image.shape
-    return image.new_empty(batch, 6, height - 2 * radius, width - 2 * radius)
+def matting_image_gradient(
+    image: Tensor, whitening: Tensor, p: Tensor, q: Tensor, radius: int
+) -> Tensor:
+    """The gradient of qᵀL p, summed over channels, in the guide image.
+
+    Args:
+        image: the guide, (B, G, H, W), G = 1 or 3, float32 or float64.
+        whitening: what `matting_whitening` gave for it.
+        p: (B, C, H, W), of image's dtype.
+        q: like p.
+        radius: as given to `matting_whitening`.
+
+    Returns:
+        The gradient, shaped like image; it has no gradient itself.
+    """
+    return _image_gradient(image, whitening, p, q, radius)
 
 
-@torch.library.register_fake("pydpst::matting_matvec")
-def _(image: Tensor, whitening: Tensor, p: Tensor, radius: int) -> Tensor:
+def _whitening_fake(image: Tensor, eps: float, radius: int) -> Tensor:
+    batch, channels, height, width = image.shape
+    planes = channels * (channels + 1) // 2
+    return image.new_empty(batch, planes, height - 2 * radius, width - 2 * radius)
+
+
+def _matvec_fake(image: Tensor, whitening: Tensor, p: Tensor, radius: int) -> Tensor:
     return p.new_empty(p.shape)
 
 
-def _save_guide(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, int], output: Tensor) -> None:
-    image, whitening, _, ctx.radius = inputs
-    ctx.save_for_backward(image, whitening)
+def _image_gradient_fake(
+    image: Tensor, whitening: Tensor, p: Tensor, q: Tensor, radius: int
+) -> Tensor:
+    return image.new_empty(image.shape)
 
 
-def _matvec_backward(ctx: Any, grad: Tensor) -> tuple[None, None, Tensor | None, None]:
-    image, whitening = ctx.saved_tensors
-    if ctx.needs_input_grad[0] or ctx.needs_input_grad[1]:
-        raise NotImplementedError(
-            "the matting Laplacian's kernels have no gradient in the guide image; "
-            "pydpst.reference.matting_matvec has one."
-        )
-    return None, None, matting_matvec(image, whitening, grad, ctx.radius), None
+def _save_matvec(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, int], output: Tensor) -> None:
+    image, whitening, p, ctx.radius = inputs
+    ctx.save_for_backward(image, whitening, p)
 
 
-torch.library.register_autograd(
-    "pydpst::matting_matvec", _matvec_backward, setup_context=_save_guide
-)
+def _matvec_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None, None]:
+    """L is symmetric, so the gradient of gᵀL p in p is L g."""
+    image, whitening, p = ctx.saved_tensors
+    grad_image = grad_p = None
+    if ctx.needs_input_grad[0]:
+        grad_image = matting_image_gradient(image, whitening, p, grad, ctx.radius)
+    if ctx.needs_input_grad[2]:
+        grad_p = matting_matvec(image, whitening, grad, ctx.radius)
+    return grad_image, None, grad_p, None
+
+
+def _image_gradient_backward(ctx: Any, grad: Tensor) -> None:
+    raise NotImplementedError(
+        "the matting Laplacian's gradient in the guide image has no further derivatives; "
+        "pydpst.reference.matting_matvec has them."
+    )
+
+
+def _fold(tensor: Tensor, dim: int | None, size: int) -> Tensor:
+    """A vmapped dimension made part of the batch: (V·B, ...)."""
+    tensor = tensor.expand(size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+    return tensor.flatten(0, 1)
+
+
+def _unfold(tensor: Tensor, dim: int, size: int) -> Tensor:
+    rest = tensor.shape[dim] // size
+    return tensor.reshape(*tensor.shape[:dim], size, rest, *tensor.shape[dim + 1 :])
+
+
+def _vmap_over_batch(op: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, int]]:
+    def rule(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:
+        folded = [
+            _fold(arg, dim, info.batch_size) if isinstance(arg, Tensor) else arg
+            for arg, dim in zip(args, in_dims, strict=True)
+        ]
+        return _unfold(op(*folded), 0, info.batch_size), 0
+
+    return rule
+
+
+def _matvec_vmap(
+    info: Any, in_dims: tuple[int | None, ...], image: Tensor, whitening: Tensor, p: Tensor, r: int
+) -> tuple[Tensor, int]:
+    """With one guide, a vmapped dimension of p is just more channels."""
+    if in_dims[0] is not None or in_dims[1] is not None or in_dims[2] is None:
+        return _vmap_over_batch(matting_matvec)(info, in_dims, image, whitening, p, r)
+    channels = p.movedim(in_dims[2], 1).flatten(1, 2)
+    return _unfold(matting_matvec(image, whitening, channels, r), 1, info.batch_size), 1
+
+
+for _name, _fake, _vmap in [
+    ("matting_whitening", _whitening_fake, _vmap_over_batch(matting_whitening)),
+    ("matting_matvec", _matvec_fake, _matvec_vmap),
+    ("matting_image_gradient", _image_gradient_fake, _vmap_over_batch(matting_image_gradient)),
+]:
+    _register.register_fake(f"pydpst::{_name}", _fake)
+    _register.register_vmap(f"pydpst::{_name}", _vmap)
+    for _device in ("cpu", "cuda"):
+        _register.register_autocast(f"pydpst::{_name}", _device, torch.float32)
+
+_register.register_autograd("pydpst::matting_matvec", _matvec_backward, setup_context=_save_matvec)
+_register.register_autograd("pydpst::matting_image_gradient", _image_gradient_backward)

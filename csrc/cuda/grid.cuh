@@ -1,0 +1,28 @@
+// How kernels find their work: one thread for each of so many items.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+namespace pydpst {
+namespace {
+
+#include "../moments.h"
+
+// A multiple of 32. The tests, which run the threads one by one, set fewer.
+#ifndef PYDPST_THREADS
+#define PYDPST_THREADS 256
+#endif
+constexpr int kThreads = PYDPST_THREADS;
+
+// The item of this thread.
+__device__ inline int64_t item() { return int64_t(blockIdx.x) * kThreads + threadIdx.x; }
+
+// How many blocks hold so many items.
+inline int64_t blocks_for(int64_t items) { return (items + kThreads - 1) / kThreads; }
+
+__host__ __device__ inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+__host__ __device__ inline int64_t larger(int64_t a, int64_t b) { return a < b ? b : a; }
+
+}  // namespace
+}  // namespace pydpst

@@ -1,0 +1,97 @@
+"""The CUDA kernels, run on the CPU under sanitizers: no index, halo or barrier is wrong."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from pydpst import ops, reference
+
+ROOT = Path(__file__).parents[1]
+WHITENING, SMALL_WINDOWS, WINDOW_SUMS, IMAGE_GRADIENT = range(4)
+EPS = 1e-3
+
+pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The kernels as a program that stops at the first index or conversion out of range."""
+    program = tmp_path_factory.mktemp("cuda_shim") / "kernels"
+    source = ROOT / "tests" / "cuda_shim" / "main.cpp"
+    command = ["g++", "-std=c++20", "-O1", "-DPYDPST_THREADS=64", f"-I{ROOT / 'csrc' / 'cuda'}"]
+    command += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    subprocess.run([*command, source, "-o", program], check=True)
+    return program
+
+
+def run(program: Path, operation: int, radius: int, *arrays: Tensor, channels: int = 0) -> Tensor:
+    """The result of both orders of a block's threads, which must not differ in one bit."""
+    image = arrays[0]
+    batch, guide_channels, height, width = image.shape
+    is_double = image.dtype == torch.float64
+    results = []
+    for falling in (False, True):
+        integers = (operation, guide_channels, batch, channels, height, width, radius, is_double)
+        message = struct.pack("9qd", *integers, falling, EPS)
+        message += b"".join(array.contiguous().numpy().tobytes() for array in arrays)
+        done = subprocess.run([program], input=message, capture_output=True, timeout=60)
+        assert done.returncode == 0, done.stderr.decode()[-3000:]
+        results.append(torch.frombuffer(bytearray(done.stdout), dtype=image.dtype))
+    assert torch.equal(*results)
+    return results[0]
+
+
+# Images of several tiles and of less than one, with borders within, at and beyond a tile's.
+CASES = [
+    # batch, guide channels, channels, height, width, radius
+    (1, 3, 3, 3, 3, 1),
+    (1, 3, 4, 6, 35, 1),
+    (2, 1, 2, 5, 33, 1),
+    (1, 3, 1, 5, 70, 2),
+    (2, 1, 3, 7, 31, 2),
+    (1, 3, 3, 8, 34, 2),
+    (1, 3, 2, 20, 13, 4),
+    (2, 1, 1, 13, 12, 5),
+    (1, 1, 1, 7, 130, 3),
+    (1, 1, 1, 290, 7, 3),
+]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_kernels_equal_the_reference(
+    kernels: Path, case: tuple[int, ...], dtype: torch.dtype
+) -> None:
+    batch, guide_channels, channels, height, width, radius = case
+    generator = torch.Generator().manual_seed(0)
+
+    def rand(planes: int) -> Tensor:
+        shape = (batch, planes, height, width)
+        return torch.rand(shape, dtype=torch.float64, generator=generator).to(dtype)
+
+    image, p, q = rand(guide_channels), rand(channels), rand(channels)
+    guide = image.double().clone().requires_grad_()
+    want = reference.matting_matvec(guide, p.double(), EPS, radius)
+    whitening = ops.matting_whitening(image, EPS, radius)
+    tolerance = 1e-9 if dtype == torch.float64 else 1e-4
+
+    def check(have: Tensor, want: Tensor) -> None:
+        error = torch.linalg.vector_norm(have.double().view(want.shape) - want)
+        assert error <= tolerance * torch.linalg.vector_norm(want)
+
+    check(run(kernels, WHITENING, radius, image), whitening.double())
+    if radius <= 2:
+        have = run(kernels, SMALL_WINDOWS, radius, image, whitening, p, channels=channels)
+        check(have, want.detach())
+    have = run(kernels, WINDOW_SUMS, radius, image, whitening, p, channels=channels)
+    check(have, want.detach())
+    (gradient,) = torch.autograd.grad((want * q.double()).sum(), guide)
+    have = run(kernels, IMAGE_GRADIENT, radius, image, whitening, p, q, channels=channels)
+    check(have, gradient)
