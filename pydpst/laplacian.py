@@ -18,9 +18,10 @@ class _Energy(torch.autograd.Function):
     @staticmethod
     def forward(p: Tensor, guide: Tensor, whitening: Tensor, radius: int) -> tuple[Tensor, Tensor]:
         product = ops.matting_matvec(guide, whitening, p, radius)
-        # L·1 = 0, so any constant may be taken off p, which spares the sum its largest terms.
-        terms = (p - p[..., :1, :1]) * product
-        return terms.sum(-1).sum(-1, dtype=torch.float64).to(p.dtype), product
+        # A dot product a row, which needs no other tensor of p's size; their sum cancels (L·1 = 0)
+        # and so is in double.
+        rows = torch.einsum("...hw,...hw->...h", p, product)
+        return rows.sum(-1, dtype=torch.float64).to(p.dtype), product
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: tuple[Tensor, Tensor]) -> None:
