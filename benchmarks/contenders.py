@@ -32,8 +32,8 @@ def pydpst(image: Tensor, p: Tensor, radius: int) -> Contender:
     return Contender(lambda: laplacian.matvec(p), energy_and_gradient)
 
 
-def eager_torch(image: Tensor, p: Tensor, radius: int) -> Contender:
-    """The formula in torch ops; windows by avg_pool2d, inverse covariances computed once."""
+def _formula_in_torch(image: Tensor, radius: int) -> Callable[[Tensor], Tensor]:
+    """L p in torch ops; windows by avg_pool2d, inverse covariances computed once."""
     side = 2 * radius + 1
     size = side**2
 
@@ -59,12 +59,63 @@ def eager_torch(image: Tensor, p: Tensor, radius: int) -> Contender:
         a_sum = sums_around(a.flatten(0, 1)).unflatten(0, (3, 3))
         return windows * p - (a_sum * image[:, None]).sum(0) - sums_around(b)
 
+    return matvec
+
+
+def eager_torch(image: Tensor, p: Tensor, radius: int) -> Contender:
+    matvec = _formula_in_torch(image, radius)
     variable = p.clone().requires_grad_()
 
     def energy_and_gradient() -> None:
         torch.autograd.grad((variable * matvec(variable)).sum(), variable)
 
     return Contender(lambda: matvec(p), energy_and_gradient)
+
+
+def compiled_torch(image: Tensor, p: Tensor, radius: int) -> Contender:
+    """The same by torch.compile, in one graph with its gradient."""
+    matvec = _formula_in_torch(image, radius)
+    compiled = torch.compile(matvec)
+    energy = torch.compile(lambda variable: (variable * matvec(variable)).sum())
+    variable = p.clone().requires_grad_()
+    return Contender(lambda: compiled(p), lambda: torch.autograd.grad(energy(variable), variable))
+
+
+def jax(image: Tensor, p: Tensor, radius: int) -> Contender:
+    """The same formula in JAX, compiled."""
+    import jax
+    import jax.numpy as jnp
+
+    side = 2 * radius + 1
+    size = side**2
+
+    def sums(x: jax.Array) -> jax.Array:
+        window = (1,) * (x.ndim - 2) + (side, side)
+        return jax.lax.reduce_window(x, 0.0, jax.lax.add, window, (1,) * x.ndim, "VALID")
+
+    def sums_around(x: jax.Array) -> jax.Array:
+        return sums(jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(2 * radius, 2 * radius)] * 2))
+
+    guide, signal = jnp.asarray(image.numpy()), jnp.asarray(p.numpy())
+    mean = sums(guide) / size
+    covariance = sums(guide[:, None] * guide[None]) / size - mean[:, None] * mean[None]
+    ridge = EPS / size * jnp.eye(3)
+    inverse = jnp.linalg.inv(covariance.transpose(2, 3, 0, 1) + ridge)
+    windows = sums_around(jnp.ones_like(mean[:1]))
+
+    def matvec(p: jax.Array) -> jax.Array:
+        p_mean = sums(p) / size
+        cross = sums(guide[:, None] * p[None]) / size - mean[:, None] * p_mean[None]
+        a = jnp.einsum("yxgh,hcyx->gcyx", inverse, cross)
+        b = p_mean - (a * mean[:, None]).sum(0)
+        return windows * p - (sums_around(a) * guide[:, None]).sum(0) - sums_around(b)
+
+    product = jax.jit(matvec)
+    gradient = jax.jit(jax.value_and_grad(lambda p: (p * matvec(p)).sum()))
+    return Contender(
+        lambda: product(signal).block_until_ready(),
+        lambda: gradient(signal)[1].block_until_ready(),
+    )
 
 
 def _matrix(image: Tensor, radius: int) -> object:

@@ -77,7 +77,8 @@ def accuracy() -> None:
 
 
 def compare(megapixels: float, rounds: int) -> None:
-    makers = [contenders.pydpst, contenders.eager_torch, contenders.tensorflow]
+    makers = [contenders.pydpst, contenders.eager_torch, contenders.compiled_torch]
+    makers += [contenders.jax, contenders.tensorflow]
     if megapixels <= 2:  # beyond, building the matrix takes tens of gigabytes
         makers += [contenders.torch_csr, contenders.scipy_csr]
     image, p = random_image(megapixels), random_image(megapixels, seed=1)
