@@ -137,6 +137,20 @@ def torch_csr(image: Tensor, p: Tensor, radius: int) -> Contender:
     return Contender(lambda: sparse @ columns)
 
 
+def torch_csr_pattern(image: Tensor, p: Tensor, radius: int) -> Contender:
+    """A CSR matrix of L's sparsity with arbitrary values, for sizes that pymatting cannot build."""
+    height, width = image.shape[-2:]
+    reach = torch.arange(-2 * radius, 2 * radius + 1)
+    rows = (torch.arange(height)[:, None] + reach).clamp(0, height - 1).int()
+    columns = (torch.arange(width)[:, None] + reach).clamp(0, width - 1).int()
+    indices = (rows[:, None, :, None] * width + columns[None, :, None, :]).flatten()
+    starts = torch.arange(0, len(indices) + 1, len(reach) ** 2, dtype=torch.int32)
+    size = (height * width, height * width)
+    sparse = torch.sparse_csr_tensor(starts, indices, torch.rand(len(indices)), size)
+    signal = p.flatten(1).T.contiguous()
+    return Contender(lambda: sparse @ signal)
+
+
 def scipy_csr(image: Tensor, p: Tensor, radius: int) -> Contender:
     """The explicit matrix, multiplied by SciPy."""
     matrix = _matrix(image, radius).astype("float32")

@@ -81,6 +81,7 @@ def compare(megapixels: float, rounds: int) -> None:
     makers += [contenders.jax, contenders.tensorflow]
     if megapixels <= 2:  # beyond, building the matrix takes tens of gigabytes
         makers += [contenders.torch_csr, contenders.scipy_csr]
+    makers.append(contenders.torch_csr_pattern)
     image, p = random_image(megapixels), random_image(megapixels, seed=1)
     functions: dict[str, Callable[[], object]] = {
         "copy of the bytes that must move": copy_of(9, image)

@@ -16,6 +16,7 @@ MAKERS = [
     contenders.jax,
     contenders.tensorflow,
     contenders.torch_csr,
+    contenders.torch_csr_pattern,
     contenders.scipy_csr,
 ]
 
