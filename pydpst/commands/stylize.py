@@ -1,0 +1,125 @@
+"""`pydpst stylize`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pydpst.commands import say
+
+if TYPE_CHECKING:
+    from pydpst.optimize import Progress
+
+
+def stylize(
+    content: Annotated[Path, typer.Argument(metavar="CONTENT", help="The photo to restyle.")],
+    style: Annotated[Path, typer.Argument(metavar="STYLE", help="The photo whose style it gets.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Where to write: png, jpg, tif or webp.")
+    ],
+    content_mask: Annotated[
+        Path | None, typer.Option(help="Label map of the content's regions.")
+    ] = None,
+    style_mask: Annotated[Path | None, typer.Option(help="Label map of the style's.")] = None,
+    size: Annotated[int | None, typer.Option(help="Pixels of the longer side.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimisation steps.")] = None,
+    content_weight: Annotated[float | None, typer.Option(help="Keep the content.")] = None,
+    style_weight: Annotated[float | None, typer.Option(help="Follow the style.")] = None,
+    photorealism_weight: Annotated[float | None, typer.Option(help="Stay a photo.")] = None,
+    tv_weight: Annotated[float | None, typer.Option(help="Avoid noise.")] = None,
+    init: Annotated[str | None, typer.Option(help="Start from: color, content, noise.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of whatever is random.")] = None,
+    compare: Annotated[
+        Path | None, typer.Option(help="Also write content, style and result side by side.")
+    ] = None,
+) -> None:
+    """Give the photo CONTENT the style of the photo STYLE; Ctrl-C writes the best so far."""
+    from pydpst.image import check_output, load_image, resize, save_image, side_by_side
+
+    _check_paths(content, style, output, compare)
+    for path in (output, compare):
+        if path is not None:
+            check_output(path)
+    photos = []
+    if compare is not None:
+        photos = [load_image(content, "content"), load_image(style, "style")]
+        photos = [photo if size is None else resize(photo, size) for photo in photos]
+
+    options = {
+        "size": size,
+        "steps": steps,
+        "content_weight": content_weight,
+        "style_weight": style_weight,
+        "photorealism_weight": photorealism_weight,
+        "tv_weight": tv_weight,
+        "init": init,
+        "device": device,
+        "seed": seed,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    start = time.monotonic()
+    result = _stylize_with_progress(content, style, content_mask, style_mask, given)
+    result.save(output)
+    if compare is not None:
+        save_image(side_by_side([*photos, result.image]), compare)
+    height, width = result.image.shape[-2:]
+    summary = f"{output}: {width}×{height} pixels, {time.monotonic() - start:.1f} s"
+    if result.interrupted:
+        say(f"interrupted: wrote the best image so far, {summary}")
+        raise typer.Exit(130)
+    say(summary)
+
+
+def _check_paths(content: Path, style: Path, output: Path, compare: Path | None) -> None:
+    if compare is not None and compare.resolve() == output.resolve():
+        raise ValueError(f"--output and --compare are both {output}; they must differ.")
+    for path in filter(None, (output, compare)):
+        if path.resolve() in (content.resolve(), style.resolve()):
+            raise ValueError(f"the output {path} is also an input; choose another name for it.")
+
+
+def _stylize_with_progress(
+    content: Path,
+    style: Path,
+    content_mask: Path | None,
+    style_mask: Path | None,
+    given: dict[str, Any],
+) -> Any:
+    """Calls `pydpst.stylize` under a progress bar, if somebody is there to look at one."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+    from torch import OutOfMemoryError
+
+    import pydpst
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("step"),
+        MofNCompleteColumn(),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[losses]}"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None, losses="")
+
+        def show(progress: Progress) -> None:
+            losses = " ".join(f"{name} {loss:.3g}" for name, loss in progress.losses.items())
+            bar.update(task, completed=progress.step, total=progress.steps, losses=losses)
+
+        try:
+            return pydpst.stylize(
+                content,
+                style,
+                content_mask=content_mask,
+                style_mask=style_mask,
+                callback=show,
+                **given,
+            )
+        except OutOfMemoryError:
+            raise MemoryError("the GPU has too little memory; give a smaller --size.") from None
