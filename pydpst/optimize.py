@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pydpst import ops
 from pydpst.color import transfer_color
+from pydpst.device import choose_device
+from pydpst.finish import blended, smoothed, strengths_of, with_luminance_of
 from pydpst.guided import carry_to_size
 from pydpst.image import Source, load_image, resize, save_image
 from pydpst.losses import (
@@ -23,7 +24,8 @@ from pydpst.losses import (
     StyleLoss,
     tv_loss,
 )
-from pydpst.regions import label_maps, soft_masks
+from pydpst.regions import Regions, label_maps, one_region
+from pydpst.segment import joint_regions
 from pydpst.vgg import VGGFeatures, has_fast_bfloat16
 
 # Working sizes are halved until the longer side would fall below this.
@@ -32,6 +34,7 @@ _SMALLEST_LEVEL = 256
 _DEFAULT_SIZE = 1024
 _LEARNING_RATE = 0.015
 _INITS = ("color", "content", "noise")
+_REGIONS = ("auto", "none")
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,13 @@ class Result:
 
     Attributes:
         image: (3, H, W), float32, in [0, 1], on the CPU.
+        regions: what was styled after what.
         losses: for each step the losses of weight above 0, and their weighted sum, total.
         interrupted: whether Ctrl-C ended it before all steps were done.
     """
 
     image: Tensor
+    regions: Regions
     losses: list[dict[str, float]] = field(default_factory=list)
     interrupted: bool = False
 
@@ -76,6 +81,8 @@ def stylize(
     *,
     content_mask: Source | None = None,
     style_mask: Source | None = None,
+    regions: str = "auto",
+    segmentation_model: str | None = None,
     size: int | None = None,
     steps: int = 100,
     content_weight: float = 0.2,
@@ -83,6 +90,10 @@ def stylize(
     photorealism_weight: float = 300.0,
     tv_weight: float = 0.0,
     init: str = "color",
+    smooth: bool | None = None,
+    preserve_luminance: bool = False,
+    strength: float | Mapping[str, float] = 1.0,
+    lock: Sequence[str] = (),
     device: str | torch.device | None = None,
     seed: int = 0,
     callback: Callable[[Progress], None] | None = None,
@@ -97,8 +108,12 @@ def stylize(
         style: the photo whose style it gets, likewise.
         content_mask: a label map of the content's regions, in the paper's colours or any flat
             colours or integers: a path, PIL image, array or tensor. Each region takes the style of
-            the region of the same label. None: the photos are one region each.
+            the region of the same label.
         style_mask: the style's; both masks or none.
+        regions: without masks: "auto" finds regions that both photos have (see
+            `pydpst.joint_regions`); "none" takes each photo as one.
+        segmentation_model: for "auto", a semantic segmentation model of the transformers library,
+            a name or a local folder, instead of clustered features.
         size: pixels of the result's longer side; None is the photo's own, at most 1024. Photos are
             never enlarged.
         steps: how many steps over all sizes.
@@ -107,6 +122,13 @@ def stylize(
         photorealism_weight: of `PhotorealismLoss`; 0 is plain neural style transfer.
         tv_weight: of `tv_loss`.
         init: where to start: "color", the content recoloured region by region; "content"; "noise".
+        smooth: whether to end with the local recolouring of the content that is nearest to the
+            result; None does so if it lowers the photorealism loss and not raises the style loss.
+        preserve_luminance: keep the content's brightness and take the style's colours only.
+        strength: from 0, the content, to 1, the result; a dictionary gives it by region, and those
+            that it leaves out have 1. Regions are named by their mask's colours or integers;
+            `pydpst segment` shows those found.
+        lock: regions that must not change.
         device: such as "cpu", "cuda" or "cuda:1"; None is the GPU if there is one.
         seed: of the noise.
         callback: called after each step. Ctrl-C (KeyboardInterrupt), also from within it, ends the
@@ -124,22 +146,32 @@ def stylize(
         "photorealism": photorealism_weight,
         "tv": tv_weight,
     }
-    _check_arguments(steps, weights, init, content_mask, style_mask)
-    target = _device(device)
+    _check_arguments(steps, weights, init, regions, content_mask, style_mask)
+    _check_strength(strength)
+    target = choose_device(device)
     photo = load_image(content, "content").to(target)
     example = load_image(style, "style").to(target)
-    labels = None
+    found = None
     if content_mask is not None and style_mask is not None:
-        labels = label_maps(photo, example, content_mask, style_mask)
+        found = label_maps(photo, example, content_mask, style_mask)
     photo = resize(photo, _DEFAULT_SIZE if size is None else size)
     example = resize(example, _DEFAULT_SIZE if size is None else size)
-    masks, example_masks = _region_masks(photo, example, labels)
+    if found is None:
+        if regions == "auto":
+            found = joint_regions(photo, example, segmentation_model)
+        else:
+            found = one_region(photo, example)
+    strengths = strengths_of(found.names, strength, lock)
+    masks, example_masks = found.masks(photo, example)
     dtype = torch.bfloat16 if has_fast_bfloat16(target) else torch.float32
     vgg = VGGFeatures(CONTENT_LAYERS + STYLE_LAYERS, dtype=dtype).to(target)
 
     sizes = _level_sizes(max(photo.shape[-2:]))
-    levels = [Level(photo, example, masks, example_masks, level_size) for level_size in sizes]
-    result = Result(_start(init, levels[0], seed))
+    levels = [
+        Level(photo, example, masks[: found.shared], example_masks, level_size)
+        for level_size in sizes
+    ]
+    result = Result(_start(init, levels[0], seed), found)
     content_of_image = levels[0].content
 
     def carried(content: Tensor) -> Tensor:
@@ -165,7 +197,14 @@ def stylize(
                     callback(Progress(len(result.losses), steps, losses, image))
     except KeyboardInterrupt:
         result.interrupted = True
-    result.image = image()
+    final = carried(photo)
+    if smooth or (
+        smooth is None and not result.interrupted and objective.gains_by_smoothing(final)
+    ):
+        final = smoothed(photo, final)
+    if preserve_luminance:
+        final = with_luminance_of(photo, final)
+    result.image = blended(photo, final, masks, strengths).cpu()
     return result
 
 
@@ -173,6 +212,7 @@ def _check_arguments(
     steps: int,
     weights: dict[str, float],
     init: str,
+    regions: str,
     content_mask: Source | None,
     style_mask: Source | None,
 ) -> None:
@@ -185,50 +225,17 @@ def _check_arguments(
         raise ValueError("the weights are all 0; at least one must be above.")
     if init not in _INITS:
         raise ValueError(f"init is {init!r}; it must be one of {', '.join(_INITS)}.")
+    if regions not in _REGIONS:
+        raise ValueError(f"regions is {regions!r}; it must be one of {', '.join(_REGIONS)}.")
     if (content_mask is None) != (style_mask is None):
         given, missing = ("content", "style") if style_mask is None else ("style", "content")
         raise ValueError(f"there is a {given}_mask but no {missing}_mask; give both or none.")
 
 
-def _device(device: str | torch.device | None) -> torch.device:
-    has_kernels = ops.build_info["cuda"] is not None
-    if device is None:
-        return torch.device("cuda" if has_kernels and torch.cuda.is_available() else "cpu")
-    try:
-        target = torch.device(device)
-    except RuntimeError:
-        raise ValueError(f"the device is {device!r}; it must be cpu, cuda or cuda:N.") from None
-    if target.type not in ("cpu", "cuda"):
-        raise ValueError(f"the device is {device}; it must be cpu, cuda or cuda:N.")
-    if target.type == "cuda":
-        count = torch.cuda.device_count()
-        if count == 0:
-            raise ValueError(f"the device is {device}, but torch finds no GPU here; use cpu.")
-        if (target.index or 0) >= count:
-            raise ValueError(f"the device is {device}, but the last GPU here is cuda:{count - 1}.")
-        if not has_kernels:
-            raise ValueError(
-                f"the device is {device}, but pydpst was built without CUDA; use cpu, or install "
-                "it again with PYDPST_CUDA=1."
-            )
-    return target
-
-
-def _region_masks(
-    content: Tensor, style: Tensor, labels: tuple[Tensor, Tensor, list[str]] | None
-) -> tuple[Tensor, Tensor]:
-    """Soft masks (R, H, W) and (R, H', W') of the regions that both photos have."""
-    if labels is None:
-        return torch.ones_like(content[:1]), torch.ones_like(style[:1])
-    regions = len(labels[2])
-    masks = []
-    for photo, label_map in ((content, labels[0]), (style, labels[1])):
-        # Labels are small whole numbers: float32 holds them.
-        fitted = F.interpolate(
-            label_map[None, None].float(), photo.shape[-2:], mode="nearest-exact"
-        )
-        masks.append(soft_masks(fitted[0, 0].long().to(photo.device), photo, regions))
-    return masks[0], masks[1]
+def _check_strength(strength: float | Mapping[str, float]) -> None:
+    for value in strength.values() if isinstance(strength, Mapping) else [strength]:
+        if not 0 <= value <= 1:
+            raise ValueError(f"a strength is {value}; it must be from 0 to 1.")
 
 
 def _level_sizes(size: int) -> list[int]:
@@ -275,6 +282,7 @@ class Objective:
         self.weights = {name: weight for name, weight in weights.items() if weight > 0}
         with torch.no_grad():
             content, style = vgg(level.content[None]), vgg(level.style[None])
+        self.guide = level.content
         self.content = ContentLoss(content)
         self.style = StyleLoss(content, style, level.masks, level.style_masks)
         self.photorealism = PhotorealismLoss(level.content)
@@ -291,6 +299,16 @@ class Objective:
         losses = {name: terms[name]() for name in self.weights}
         total = torch.stack([self.weights[name] * loss for name, loss in losses.items()]).sum()
         return {**losses, "total": total}
+
+    @torch.no_grad()
+    def gains_by_smoothing(self, image: Tensor) -> bool:
+        """Whether `smoothed` makes it more of a photo and takes nothing of the style."""
+        if not {"style", "photorealism"} <= set(self.weights):
+            return False
+        before, after = self(image), self(smoothed(self.guide, image))
+        return bool(
+            after["photorealism"] < before["photorealism"] and after["style"] <= before["style"]
+        )
 
 
 def descend(

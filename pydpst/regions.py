@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,72 @@ _COLORS = {
     "lightblue": (0, 255, 255),
     "purple": (255, 0, 255),
 }
+REGION_NAMES = tuple(_COLORS)
 # Two colours nearer than this in every channel are one label that compression has changed.
 _SAME_COLOR = 30
 # A label's least share of the pixels that lie inside it, with eight neighbours of their colour:
 # anti-aliased edges have none such.
 _LEAST_SHARE = 2e-4
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Where the regions of a content and a style photo are.
+
+    Attributes:
+        content: labels (H, W), int64, indices into names.
+        style: labels (H', W'), int64, below `shared`; -1 for what the content does not have.
+        names: the regions that both photos have first, then those of the content alone.
+        shared: how many both have.
+    """
+
+    content: Tensor
+    style: Tensor
+    names: list[str]
+    shared: int
+
+    def masks(self, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+        """Soft masks (see `soft_masks`) of all the content's regions, and of the style's shared.
+
+        Args:
+            content: (3, h, w) in [0, 1], of the labels' aspect.
+            style: (3, h', w'), likewise.
+
+        Returns:
+            (len(names), h, w) and (shared, h', w'), float32.
+        """
+        return (
+            soft_masks(_resized(self.content, content), content, len(self.names)),
+            soft_masks(_resized(self.style, style), style, self.shared),
+        )
+
+
+def _resized(labels: Tensor, photo: Tensor) -> Tensor:
+    # Labels are small whole numbers: float32 holds them.
+    size = photo.shape[-2:]
+    fitted = F.interpolate(labels[None, None].float(), size, mode="nearest-exact")[0, 0]
+    return fitted.long().to(photo.device)
+
+
+def label_image(labels: Tensor, names: list[str]) -> Tensor:
+    """A label map in the colours that its regions are named after, as `label_maps` reads it.
+
+    Args:
+        labels: (H, W), int64, indices into names; below 0 is none, a dark red.
+        names: colours of Luan et al. 2017, or #rrggbb.
+
+    Returns:
+        (3, H, W) in [0, 1].
+    """
+    colors = [_COLORS.get(name) or tuple(bytes.fromhex(name.removeprefix("#"))) for name in names]
+    palette = torch.tensor([*colors, (96, 0, 0)]) / 255
+    return palette[labels].permute(2, 0, 1)
+
+
+def one_region(content: Tensor, style: Tensor) -> Regions:
+    """Each of two photos (3, H, W) as one region, named blue."""
+    labels = [torch.zeros(photo.shape[-2:], dtype=torch.int64) for photo in (content, style)]
+    return Regions(labels[0], labels[1], list(REGION_NAMES[:1]), 1)
 
 
 def _read_mask(source: Source, name: str) -> np.ndarray[Any, Any]:
@@ -121,10 +183,8 @@ def _labels_of_colors(
     return labels, [_color_name(color) for color in colors]
 
 
-def label_maps(
-    content: Tensor, style: Tensor, content_mask: Source, style_mask: Source
-) -> tuple[Tensor, Tensor, list[str]]:
-    """Reads two masks as label maps of the regions that both have.
+def label_maps(content: Tensor, style: Tensor, content_mask: Source, style_mask: Source) -> Regions:
+    """Reads two masks as label maps.
 
     Masks are images in the colours of Luan et al. 2017 or any other flat colours, or arrays of
     integers. Anti-aliased and compressed ones are understood: a pixel takes the nearest colour that
@@ -137,8 +197,7 @@ def label_maps(
         style_mask: likewise.
 
     Returns:
-        Labels (H, W) and (H', W'), int64, -1 where a region exists in one photo only (a warning
-        names it), and the regions' names.
+        The regions; a warning names those that one photo has alone.
 
     Raises:
         ValueError: for masks that cannot be read, do not fit, or share no region.
@@ -159,8 +218,8 @@ def label_maps(
 
 def _shared(
     content: np.ndarray[Any, Any], style: np.ndarray[Any, Any], names: list[str]
-) -> tuple[Tensor, Tensor, list[str]]:
-    """Renumbers the regions that both label maps have; the others become -1, with a warning."""
+) -> Regions:
+    """Renumbers the labels: what both maps have, then what the content's has, with a warning."""
     least = [_LEAST_SHARE * labels.size for labels in (content, style)]
     counts = [np.bincount(labels.ravel(), minlength=len(names)) for labels in (content, style)]
     present = [count >= enough for count, enough in zip(counts, least, strict=True)]
@@ -178,12 +237,19 @@ def _shared(
                 "left out.",
                 stacklevel=4,
             )
-    renumbered = np.where(shared, np.cumsum(shared) - 1, -1)
-    names = [name for name, kept in zip(names, shared, strict=True) if kept]
-    return (
+    # Every pixel of the content has a label: specks count as of the content alone.
+    alone = (counts[0] > 0) & ~shared
+    order = np.concatenate([np.flatnonzero(shared), np.flatnonzero(alone)])
+    renumbered = np.full(len(names), -1)
+    renumbered[order] = np.arange(len(order))
+    count = int(shared.sum())
+    style_labels = renumbered[style]
+    style_labels[style_labels >= count] = -1
+    return Regions(
         torch.from_numpy(renumbered[content]),
-        torch.from_numpy(renumbered[style]),
-        names,
+        torch.from_numpy(style_labels),
+        [names[index] for index in order],
+        count,
     )
 
 

@@ -86,6 +86,13 @@ def test_bad_photo(run: Run, tmp_path: Path, small_photo: Path, name: str, role:
         (["-o", "out.png", "--tv-weight", "-2"], "tv_weight"),
         (["-o", "out.png", "--device", "toaster"], "toaster"),
         (["-o", "out.png", "--device", "cuda:99"], "cuda:99"),
+        (["-o", "out.png", "--regions", "sky"], "regions is 'sky'"),
+        (["-o", "out.png", "--strength", "2"], "a strength is 2.0"),
+        (["-o", "out.png", "--strength", "much"], "--strength is much"),
+        (["-o", "out.png", "--strength", "0.5", "--strength", "1"], "--strength is 0.5 1"),
+        (["-o", "out.png", "--strength", "0.5", "--strength", "blue=1"], "one number, or"),
+        (["-o", "out.png", "--strength", "plaid=0.5"], "no region 'plaid'"),
+        (["-o", "out.png", "--lock", "plaid"], "no region 'plaid'"),
         (["-o", "out.png", "--content-mask", "mask.png"], "mask"),
         (["-o", "out.png", "--style-mask", "mask.png"], "mask"),
         (["-o", "out.png", "--content-mask", "none.png", "--style-mask", "mask.png"], "none.png"),
@@ -143,6 +150,36 @@ def test_masks_with_no_region_in_common_are_refused(run: Run, small_photo: Path)
     assert is_one_sentence(error)
     assert "region" in error
     assert not (small_photo.parent / "out.png").exists()
+
+
+def test_controls_by_region(run: Run, small_photo: Path) -> None:
+    """The right half is locked, the left keeps its brightness at half strength."""
+    halves = Image.new("RGB", (64, 32), "blue")
+    halves.paste((255, 0, 0), (32, 0, 64, 32))
+    halves.save(small_photo.parent / "halves.png")
+    night = small_photo.parent / "night.png"
+    with Image.open(small_photo) as photo:
+        photo.point(lambda value: value // 4).save(night)
+    masks = ["--content-mask", small_photo.parent / "halves.png"]
+    masks += ["--style-mask", small_photo.parent / "halves.png"]
+    out = small_photo.parent / "out.png"
+    controls = ["--lock", "red", "--strength", "blue=0.5", "--no-smooth"]
+    command = ("stylize", small_photo, night, "-o", out, *masks, "--steps", "1")
+    assert run(*command, *controls)[0] == 0
+    before, after = (np.asarray(Image.open(path)).astype(float) for path in (small_photo, out))
+    assert np.array_equal(before[:, 40:], after[:, 40:])
+    ratio = after[:, :24].mean() / before[:, :24].mean()
+    assert 0.5 < ratio < 0.75  # a quarter at full strength
+    assert run(*command, "--preserve-luminance")[0] == 0
+    kept = np.asarray(Image.open(out)).astype(float) @ [0.299, 0.587, 0.114]
+    assert np.abs(kept - before @ [0.299, 0.587, 0.114]).max() < 1.5
+
+
+def test_a_folder_of_regions_cannot_be_a_file(run: Run, small_photo: Path) -> None:
+    code, error = run("segment", small_photo, small_photo, "-o", small_photo)
+    assert code == 2
+    assert is_one_sentence(error)
+    assert "must be a folder" in error
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK"])

@@ -32,42 +32,46 @@ def blank(width: int = 60, height: int = 40) -> torch.Tensor:
 
 
 def test_the_papers_colours_are_named_and_matched() -> None:
-    labels, style_labels, names = label_maps(blank(), blank(), mask(SKY, CITY), mask(CITY, SKY))
-    assert sorted(names) == ["blue", "green"]
-    assert labels.shape == (40, 60)
-    assert (labels[:, :30] == style_labels[:, 30:]).all()
-    assert labels[0, 0] == names.index("blue")
+    regions = label_maps(blank(), blank(), mask(SKY, CITY), mask(CITY, SKY))
+    assert sorted(regions.names) == ["blue", "green"]
+    assert regions.content.shape == (40, 60)
+    assert (regions.content[:, :30] == regions.style[:, 30:]).all()
+    assert regions.content[0, 0] == regions.names.index("blue")
 
 
 def test_antialiased_and_compressed_masks_keep_their_regions(tmp_path: Path) -> None:
     large = mask(SKY, CITY, (0, 0, 0), (255, 255, 255), size=(240, 160))
     large.resize((60, 40), Image.Resampling.LANCZOS).save(tmp_path / "mask.jpg", quality=80)
-    _, _, names = label_maps(blank(), blank(), tmp_path / "mask.jpg", large)
-    assert sorted(names) == ["black", "blue", "green", "white"]
+    regions = label_maps(blank(), blank(), tmp_path / "mask.jpg", large)
+    assert sorted(regions.names) == ["black", "blue", "green", "white"]
 
 
 def test_integers_are_labels() -> None:
     content = np.zeros((40, 60), dtype=np.uint8)
     content[:, 30:] = 1
     style = torch.from_numpy(1 - content)
-    labels, style_labels, names = label_maps(blank(), blank(), content, style)
-    assert names == ["0", "1"]
-    assert labels.tolist() == content.tolist()
-    assert style_labels.tolist() == (1 - content).tolist()
+    regions = label_maps(blank(), blank(), content, style)
+    assert regions.names == ["0", "1"]
+    assert regions.content.tolist() == content.tolist()
+    assert regions.style.tolist() == (1 - content).tolist()
 
 
 def test_a_region_of_one_photo_is_left_out_with_a_warning() -> None:
     with pytest.warns(UserWarning, match="yellow is in the style mask only"):
-        _, style_labels, names = label_maps(
-            blank(), blank(), mask(SKY, CITY), mask(SKY, CITY, WATER)
-        )
-    assert len(names) == 2
-    assert (style_labels[:, 40:] == -1).all()
+        regions = label_maps(blank(), blank(), mask(SKY, CITY), mask(SKY, CITY, WATER))
+    assert regions.shared == len(regions.names) == 2
+    assert (regions.style[:, 40:] == -1).all()
+    with pytest.warns(UserWarning, match="yellow is in the content mask only"):
+        regions = label_maps(blank(), blank(), mask(SKY, CITY, WATER), mask(SKY, CITY))
+    assert regions.shared == 2
+    assert regions.names[2:] == ["yellow"]
+    assert (regions.content[:, 40:] == 2).all()
+    assert regions.style.max() == 1
 
 
 def test_masks_of_another_size_are_resized_only_if_the_aspect_agrees() -> None:
-    labels, _, _ = label_maps(blank(), blank(), mask(SKY, size=(123, 82)), mask(SKY))
-    assert labels.shape == (40, 60)
+    regions = label_maps(blank(), blank(), mask(SKY, size=(123, 82)), mask(SKY))
+    assert regions.content.shape == (40, 60)
     with pytest.raises(ValueError, match=r"80×40.*60×40"):
         label_maps(blank(), blank(), mask(SKY, size=(80, 40)), mask(SKY))
 

@@ -24,6 +24,12 @@ def stylize(
         Path | None, typer.Option(help="Label map of the content's regions.")
     ] = None,
     style_mask: Annotated[Path | None, typer.Option(help="Label map of the style's.")] = None,
+    regions: Annotated[
+        str | None, typer.Option(help="Without masks: auto finds regions, none takes one.")
+    ] = None,
+    segmentation_model: Annotated[
+        str | None, typer.Option(help="A transformers model to find regions: a name or a folder.")
+    ] = None,
     size: Annotated[int | None, typer.Option(help="Pixels of the longer side.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimisation steps.")] = None,
     content_weight: Annotated[float | None, typer.Option(help="Keep the content.")] = None,
@@ -31,6 +37,21 @@ def stylize(
     photorealism_weight: Annotated[float | None, typer.Option(help="Stay a photo.")] = None,
     tv_weight: Annotated[float | None, typer.Option(help="Avoid noise.")] = None,
     init: Annotated[str | None, typer.Option(help="Start from: color, content, noise.")] = None,
+    smooth: Annotated[
+        bool | None,
+        typer.Option(help="End with the nearest local recolouring; unset: if it helps."),
+    ] = None,
+    preserve_luminance: Annotated[
+        bool, typer.Option("--preserve-luminance", help="Keep the photo's brightness.")
+    ] = False,
+    strength: Annotated[
+        list[str] | None,
+        typer.Option(help="From 0 to 1, or REGION=0.5 for a region; may be repeated."),
+    ] = None,
+    lock: Annotated[
+        list[str] | None,
+        typer.Option(metavar="REGION", help="Do not change a region; may be repeated."),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of whatever is random.")] = None,
     compare: Annotated[
@@ -50,6 +71,8 @@ def stylize(
         photos = [photo if size is None else resize(photo, size) for photo in photos]
 
     options = {
+        "regions": regions,
+        "segmentation_model": segmentation_model,
         "size": size,
         "steps": steps,
         "content_weight": content_weight,
@@ -57,6 +80,10 @@ def stylize(
         "photorealism_weight": photorealism_weight,
         "tv_weight": tv_weight,
         "init": init,
+        "smooth": smooth,
+        "preserve_luminance": preserve_luminance,
+        "strength": _strength(strength or []),
+        "lock": lock,
         "device": device,
         "seed": seed,
     }
@@ -72,6 +99,24 @@ def stylize(
         say(f"interrupted: wrote the best image so far, {summary}")
         raise typer.Exit(130)
     say(summary)
+
+
+def _strength(values: list[str]) -> float | dict[str, float] | None:
+    """One number, or numbers by region."""
+    pairs = [value.rpartition("=") for value in values]
+    try:
+        numbers = {region: float(number) for region, _, number in pairs}
+    except ValueError:
+        raise ValueError(
+            f"--strength is {' '.join(values)}; it must be a number, or REGION=NUMBER."
+        ) from None
+    if "" not in numbers:
+        return numbers or None
+    if len(values) > 1:
+        raise ValueError(
+            f"--strength is {' '.join(values)}; it must be one number, or REGION=NUMBER for each."
+        )
+    return numbers[""]
 
 
 def _check_paths(content: Path, style: Path, output: Path, compare: Path | None) -> None:
