@@ -8,6 +8,7 @@ import warnings
 import typer
 
 from pydpst.commands import say
+from pydpst.commands.evaluate import evaluate
 from pydpst.commands.info import info
 from pydpst.commands.stylize import stylize
 
@@ -17,7 +18,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (stylize, info):
+for command in (stylize, evaluate, info):
     app.command()(command)
 
 
