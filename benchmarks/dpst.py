@@ -151,6 +151,7 @@ def main(
     pairs = find_pairs(folder, only)
     warnings.filterwarnings("ignore", message="the region")
 
+    shown = min(480, size)
     rows: dict[str, list[Row]] = {name: [] for name in ("published", *wanted)}
     sheet = []
     print(f"pair  {'':9}" + "".join(f"{name:>11}" for name in (*MEASURES, "seconds")))
@@ -163,8 +164,8 @@ def main(
         labels, style_labels, names = label_maps(content, style, pair.content_mask, pair.style_mask)
         masks = hard_masks(labels, len(names)), hard_masks(style_labels, len(names))
         cells = [
-            labelled(content, f"{pair.number} content", 480),
-            labelled(style, "style", 480),
+            labelled(content, f"{pair.number} content", shown),
+            labelled(style, "style", shown),
         ]
         for name, path in paths.items():
             image = match_size(pydpst.load_image(path), content, name, "content")
@@ -179,7 +180,7 @@ def main(
             rows[name].append(row)
             figures = "".join(f"{value:11.3f}" for value in row)
             print(f"{pair.number:4}  {name:9}{figures}", flush=True)
-            cells.append(labelled(image, name, 480))
+            cells.append(labelled(image, name, shown))
         sheet.append(cells)
 
     means = {name: torch.tensor(of).double().mean(0).tolist() for name, of in rows.items()}
