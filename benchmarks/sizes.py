@@ -89,7 +89,7 @@ def mark_parts() -> None:
 
 def shares(content: Path, style: Path, size: int, device: str) -> dict[str, float]:
     """The share of time in each part, its backward pass included."""
-    os.environ["KINETO_LOG_LEVEL"] = "3"  # the profiler speaks of itself otherwise
+    os.environ["KINETO_LOG_LEVEL"] = "9"  # the profiler speaks of itself otherwise
     from torch.profiler import ProfilerActivity, profile, record_function
 
     from pydpst.optimize import stylize

@@ -79,5 +79,5 @@ def evaluate(
             names,
             evaluation,
         )
-        write_whole(report, page.encode())
+        write_whole(report, page.encode(errors="replace"))
         say(f"{report}: {report.stat().st_size / 1e6:.1f} MB")
