@@ -1,34 +1,141 @@
 """Measures `pydpst.stylize` against the published results of deep photo style transfer.
 
-    python benchmarks/dpst.py FOLDER RESULTS [--size 700]
+    python benchmarks/dpst.py FOLDER RESULTS [--size 700] [--only 1,3] [--modes given,auto]
 
-FOLDER has input/inN.png, style/tarN.png, segmentation/{in,tar}N.png and published/N.png. Results
-that are already in RESULTS are measured as they are. Prints a table: lower style distance and
-residual and higher edge SSIM are better. RESULTS/sheet.png shows content, style, published, ours.
+FOLDER has input/inN.png, style/tarN.png, segmentation/{in,tar}N.png and published/N.png. Results go
+to RESULTS/given/N.png (with the masks of the folder) and RESULTS/auto/N.png (with automatic
+regions), their seconds beside them; those that are already there are not made again. All are
+measured with the masks of the folder: style and colour distance relative to the content's, edge
+SSIM and 1000 times the photorealism residual (see `pydpst.metrics`). RESULTS/sheet.png shows the
+pictures.
 """
 
 from __future__ import annotations
 
+import json
 import time
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import torch
-import torch.nn.functional as F
 import typer
+from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 import pydpst
-from pydpst.image import resize, side_by_side
-from pydpst.metrics import edge_ssim, photorealism_residual, style_distance
+from pydpst.image import match_size, resize, write_whole
+from pydpst.metrics import evaluate
+from pydpst.optimize import Progress
 from pydpst.regions import label_maps
 
+MODES = ("given", "auto")
+console = Console()
 
-def hard_masks(labels: Tensor, regions: int) -> Tensor:
-    return F.one_hot(labels + 1, regions + 1).permute(2, 0, 1)[1:].float()
+
+class Row(NamedTuple):
+    """The measures of one result; the seconds are nan for the published ones."""
+
+    style_distance: float
+    color_distance: float
+    edge_ssim: float
+    residual: float
+    seconds: float
+
+
+MEASURES = ("style", "colour", "edge SSIM", "residual")
+
+
+def is_worse(measure: str, ours: float, theirs: float) -> bool:
+    return ours < theirs if measure == "edge SSIM" else ours > theirs
+
+
+class Pair(NamedTuple):
+    """A pair's number and its files."""
+
+    number: int
+    content: Path
+    style: Path
+    content_mask: Path
+    style_mask: Path
+    published: Path
+
+
+def find_pairs(folder: Path, only: str) -> list[Pair]:
+    try:
+        numbers = [int(number) for number in only.split(",") if number]
+    except ValueError:
+        raise typer.BadParameter(f"the numbers are {only!r}; give them like 1,3.") from None
+    pairs = [
+        Pair(
+            number,
+            folder / f"input/in{number}.png",
+            folder / f"style/tar{number}.png",
+            folder / f"segmentation/in{number}.png",
+            folder / f"segmentation/tar{number}.png",
+            folder / f"published/{number}.png",
+        )
+        for number in numbers
+        or sorted(int(path.stem[2:]) for path in (folder / "input").glob("in*.png"))
+    ]
+    missing = [path for pair in pairs for path in pair[1:] if not path.exists()]
+    if missing or not pairs:
+        raise typer.BadParameter(f"there is no {missing[0] if missing else folder / 'input'}.")
+    return pairs
+
+
+def stylized(pair: Pair, mode: str, results: Path, size: int) -> float:
+    """The seconds that the pair's result took, which is made if it is not there."""
+    output, notes = results / mode / f"{pair.number}.png", results / mode / f"{pair.number}.json"
+    if output.exists() and notes.exists():
+        made = json.loads(notes.read_text())
+        if made["size"] != size:
+            raise typer.BadParameter(
+                f"{output} was made with --size {made['size']}, not {size}; give another RESULTS."
+            )
+        return float(made["seconds"])
+    given = {"content_mask": pair.content_mask, "style_mask": pair.style_mask}
+    options = given if mode == "given" else {"regions": "auto"}
+    with console.status("") as status:
+
+        def show(progress: Progress) -> None:
+            status.update(f"pair {pair.number} {mode}, step {progress.step} of {progress.steps}")
+
+        start = time.perf_counter()
+        result = pydpst.stylize(pair.content, pair.style, size=size, callback=show, **options)
+        seconds = time.perf_counter() - start
+    if result.interrupted:
+        raise typer.Exit(130)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    result.save(output)
+    write_whole(notes, json.dumps({"size": size, "seconds": seconds}).encode())
+    return seconds
+
+
+def labelled(image: Tensor, label: str, width: int) -> Image.Image:
+    """A picture of that width at most under its label."""
+    pixels = (resize(image, width) * 255).round().byte().permute(1, 2, 0).contiguous()
+    picture = Image.fromarray(pixels.numpy())
+    cell = Image.new("RGB", (width, picture.height + 24), "white")
+    ImageDraw.Draw(cell).text((2, 2), label, "black", ImageFont.load_default(16))
+    cell.paste(picture, (0, 24))
+    return cell
+
+
+def contact_sheet(rows: list[list[Image.Image]], gap: int = 6) -> Image.Image:
+    heights = [max(cell.height for cell in row) + gap for row in rows]
+    width = max(sum(cell.width + gap for cell in row) for row in rows)
+    sheet = Image.new("RGB", (width, sum(heights)), "white")
+    top = 0
+    for row, height in zip(rows, heights, strict=True):
+        left = 0
+        for cell in row:
+            sheet.paste(cell, (left, top))
+            left += cell.width + gap
+        top += height
+    return sheet
 
 
 def main(
@@ -36,49 +143,70 @@ def main(
     results: Path,
     size: Annotated[int, typer.Option(help="Pixels of the longer side.")] = 700,
     only: Annotated[str, typer.Option(help="Numbers of the pairs, with commas.")] = "",
+    modes: Annotated[str, typer.Option(help="given, auto or both, with a comma.")] = "given,auto",
 ) -> None:
-    results.mkdir(parents=True, exist_ok=True)
+    wanted = modes.split(",")
+    if not set(wanted) <= set(MODES):
+        raise typer.BadParameter(f"the modes are {modes!r}; they must be among {MODES}.")
+    pairs = find_pairs(folder, only)
     warnings.filterwarnings("ignore", message="the region")
-    numbers = sorted(int(path.stem[2:]) for path in (folder / "input").glob("in*.png"))
-    if only:
-        numbers = [int(number) for number in only.split(",")]
-    rows, sheet = [], []
-    for number in numbers:
-        paths = {
-            "content": folder / f"input/in{number}.png",
-            "style": folder / f"style/tar{number}.png",
-            "content_mask": folder / f"segmentation/in{number}.png",
-            "style_mask": folder / f"segmentation/tar{number}.png",
-        }
-        output, seconds = results / f"{number}.png", float("nan")
-        if not output.exists():
-            start = time.perf_counter()
-            result = pydpst.stylize(**paths, size=size)
-            seconds = time.perf_counter() - start
-            result.save(output)
-        shown = (paths["content"], paths["style"], folder / f"published/{number}.png", output)
-        content, style, published, ours = (resize(pydpst.load_image(p), size) for p in shown)
-        labels, style_labels, names = label_maps(
-            content, style, paths["content_mask"], paths["style_mask"]
-        )
-        masks, style_masks = hard_masks(labels, len(names)), hard_masks(style_labels, len(names))
-        row = []
-        for image in (published, ours):
-            row.append(style_distance(image, content, style, masks, style_masks))
-            row.append(edge_ssim(image, content))
-            row.append(1000 * photorealism_residual(image, content))
-        rows.append([*row, seconds])
-        print(number, *(f"{value:.3f}" for value in rows[-1]), flush=True)
-        sheet.append(side_by_side([resize(p, 480) for p in (content, style, published, ours)]))
 
-    table = Table("", "style distance", "edge SSIM", "residual × 1000", "seconds a pair")
-    means = torch.tensor(rows, dtype=torch.float64).nanmean(0).tolist()
-    table.add_row("published", *(f"{value:.3f}" for value in means[:3]), "")
-    table.add_row("ours", *(f"{value:.3f}" for value in means[3:]))
-    Console().print(table)
-    width = max(strip.shape[2] for strip in sheet)
-    padded = [F.pad(strip, (0, width - strip.shape[2], 0, 6), value=1.0) for strip in sheet]
-    pydpst.save_image(torch.cat(padded, 1), results / "sheet.png")
+    shown = min(480, size)
+    rows: dict[str, list[Row]] = {name: [] for name in ("published", *wanted)}
+    sheet = []
+    print(f"pair  {'':9}" + "".join(f"{name:>11}" for name in (*MEASURES, "seconds")))
+    for pair in pairs:
+        paths, seconds = {"published": pair.published}, {"published": float("nan")}
+        for mode in wanted:
+            seconds[mode] = stylized(pair, mode, results, size)
+            paths[mode] = results / mode / f"{pair.number}.png"
+        content, style = (resize(pydpst.load_image(p), size) for p in (pair.content, pair.style))
+        masks = label_maps(content, style, pair.content_mask, pair.style_mask).hard_masks()
+        cells = [
+            labelled(content, f"{pair.number} content", shown),
+            labelled(style, "style", shown),
+        ]
+        for name, path in paths.items():
+            image = match_size(pydpst.load_image(path), content, name, "content")
+            measured = evaluate(image, content, style, *masks)
+            row = Row(
+                measured.style.total,
+                measured.color.total,
+                measured.edge_ssim,
+                1000 * measured.residual,
+                seconds[name],
+            )
+            rows[name].append(row)
+            figures = "".join(f"{value:11.3f}" for value in row)
+            print(f"{pair.number:4}  {name:9}{figures}", flush=True)
+            cells.append(labelled(image, name, shown))
+        sheet.append(cells)
+
+    means = {name: torch.tensor(of).double().mean(0).tolist() for name, of in rows.items()}
+    table = Table(f"means of {len(pairs)}", *MEASURES, "seconds")
+    for name, values in means.items():
+        table.add_row(name, *("" if value != value else f"{value:.3f}" for value in values))
+    for mode in wanted:
+        ratios = [
+            f"{ours - theirs:+.3f}" if measure == "edge SSIM" else f"{ours / theirs:.2f} ×"
+            for measure, ours, theirs in zip(
+                MEASURES, means[mode], means["published"], strict=False
+            )
+        ]
+        table.add_row(f"{mode} to published", *ratios, "")
+    for mode in wanted:
+        lost = [
+            [
+                str(pair.number)
+                for pair, ours, theirs in zip(pairs, rows[mode], rows["published"], strict=True)
+                if is_worse(measure, ours[column], theirs[column])
+            ]
+            for column, measure in enumerate(MEASURES)
+        ]
+        table.add_row(f"{mode}, lost pairs", *(", ".join(of) or "none" for of in lost), "")
+    console.print(table)
+    drawn = pydpst.load_image(contact_sheet(sheet))
+    pydpst.save_image(drawn, results / "sheet.png")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import warnings
 import typer
 
 from pydpst.commands import say
+from pydpst.commands.evaluate import evaluate
 from pydpst.commands.info import info
 from pydpst.commands.segment import segment
 from pydpst.commands.stylize import stylize
@@ -18,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (stylize, segment, info):
+for command in (stylize, segment, evaluate, info):
     app.command()(command)
 
 

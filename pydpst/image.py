@@ -7,7 +7,7 @@ import os
 import secrets
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -233,6 +233,34 @@ def _scale(image: Tensor, height: int, width: int) -> Tensor:
     return scaled[0].clamp(0, 1)
 
 
+def match_size(image: Tensor, other: Tensor, name: str, other_name: str) -> Tensor:
+    """Scales a photo to the size of another of the same aspect.
+
+    Args:
+        image: (3, H, W), values in [0, 1].
+        other: (3, h, w), of which only the size is used.
+        name: what to call the photo in an error, such as "content".
+        other_name: likewise.
+
+    Returns:
+        (3, h, w), antialiased, values in [0, 1].
+
+    Raises:
+        ValueError: if the aspects differ, by more than a pixel or 1 %.
+    """
+    (height, width), (wanted_height, wanted_width) = image.shape[-2:], other.shape[-2:]
+    if (height, width) == (wanted_height, wanted_width):
+        return image
+    scale = max(wanted_height / height, wanted_width / width)
+    slack = max(1.0, 0.01 * scale * max(height, width))
+    if max(scale * height - wanted_height, scale * width - wanted_width) > slack:
+        raise ValueError(
+            f"the {name} is {width}×{height} pixels and the {other_name} "
+            f"{wanted_width}×{wanted_height}; they must have the same aspect."
+        )
+    return _scale(image, wanted_height, wanted_width)
+
+
 def side_by_side(images: Sequence[Tensor]) -> Tensor:
     """Puts photos in a row, scaled to the height of the lowest, a thin white gap between them.
 
@@ -251,23 +279,25 @@ def side_by_side(images: Sequence[Tensor]) -> Tensor:
     return torch.cat(row[1:], 2)
 
 
-def check_output(path: str | os.PathLike[str]) -> Path:
-    """The path of a picture to be written, if it can be.
+def check_output(
+    path: str | os.PathLike[str], suffixes: Collection[str] = tuple(_WRITABLE)
+) -> Path:
+    """The path of a file to be written, if it can be.
 
     Args:
         path: where to write; its suffix gives the format.
+        suffixes: those it may have; by default those of pictures.
 
     Returns:
         The same path.
 
     Raises:
-        ValueError: if the suffix is none of png, jpg, jpeg, tif, tiff and webp, the path is a
-            folder, or its parent is no folder that can be written to.
+        ValueError: if the suffix is none of these, the path is a folder, or its parent is no folder
+            that can be written to.
     """
     path = Path(path)
-    if path.suffix.lower() not in _WRITABLE:
-        suffixes = ", ".join(_WRITABLE)
-        raise ValueError(f"the output {path} must end in one of {suffixes}.")
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"the output {path} must end in one of {', '.join(suffixes)}.")
     if path.is_dir():
         raise ValueError(f"the output {path} is a folder; give the path of a file.")
     if not path.parent.is_dir():
@@ -296,18 +326,40 @@ def save_image(image: Tensor, path: str | os.PathLike[str]) -> None:
         OSError: if writing fails.
     """
     path = check_output(path)
+    write_whole(path, encode_image(image, path.suffix))
+
+
+def encode_image(image: Tensor, suffix: str) -> bytes:
+    """The bytes of an image file, 8 bits a channel.
+
+    Args:
+        image: (3, H, W), floating point; values are clamped to [0, 1] and rounded.
+        suffix: one of those that `check_output` takes, such as ".png".
+
+    Raises:
+        ValueError: if the image has another shape or holds NaN.
+    """
     if image.ndim != 3 or image.shape[0] != 3:
         raise ValueError(f"the image has the shape {tuple(image.shape)}; it must be (3, H, W).")
     if not torch.isfinite(image).all():
         raise ValueError("the image holds NaN or infinity; its values must be finite.")
     levels = (image.detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8)
     picture = Image.fromarray(levels.permute(1, 2, 0).contiguous().numpy())
-    file_format, options = _WRITABLE[path.suffix.lower()]
+    file_format, options = _WRITABLE[suffix.lower()]
     encoded = io.BytesIO()
     picture.save(encoded, format=file_format, **options)
+    return encoded.getvalue()
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file beside its place and renames it, so that it is there whole or not at all.
+
+    Raises:
+        OSError: if writing fails.
+    """
     beside = path.parent / f".pydpst-{secrets.token_hex(4)}.part"
     try:
-        beside.write_bytes(encoded.getbuffer())
+        beside.write_bytes(data)
         os.replace(beside, path)
     except OSError as error:
         raise OSError(f"the output {path} could not be written ({error.strerror}).") from None

@@ -67,6 +67,14 @@ class Regions:
             soft_masks(_resized(self.style, style), style, self.shared),
         )
 
+    def hard_masks(self) -> tuple[Tensor, Tensor]:
+        """Masks (shared, H, W) and (shared, H', W'), float32, 0 or 1, of the shared regions."""
+        content, style = (
+            F.one_hot(labels + 1, len(self.names) + 1).permute(2, 0, 1)[1 : self.shared + 1].float()
+            for labels in (self.content, self.style)
+        )
+        return content, style
+
 
 def _resized(labels: Tensor, photo: Tensor) -> Tensor:
     # Labels are small whole numbers: float32 holds them.

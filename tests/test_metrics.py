@@ -10,7 +10,17 @@ import torch
 
 import pydpst
 from pydpst.image import resize
-from pydpst.metrics import edge_ssim, photorealism_residual, style_distance
+from pydpst.metrics import (
+    STYLE_LAYERS,
+    color_distance,
+    color_distances,
+    edge_ssim,
+    photorealism_residual,
+    residual_map,
+    style_distance,
+    style_distances,
+)
+from pydpst.wasserstein import lab, sliced_quantiles
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +84,95 @@ def test_residual_is_zero_for_a_recolouring_only(
     content, style = photos
     assert photorealism_residual(0.5 * content + 0.2, content) < 1e-6
     assert photorealism_residual(style, content) > 1e-3
+
+
+def test_the_residual_map_is_the_residual_in_places(
+    photos: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    content, style = photos
+    heat = residual_map(style, content)
+    assert heat.shape == content.shape[1:]
+    assert heat.min() >= 0
+    assert heat.mean().item() == pytest.approx(photorealism_residual(style, content), rel=1e-8)
+    spotted = 0.5 * content + 0.2
+    spotted[:, 40, 60] += 0.2
+    heat = residual_map(spotted, content)
+    near = torch.zeros_like(heat, dtype=torch.bool)
+    near[38:43, 58:63] = True  # the windows that hold the spot
+    assert heat[near].min() > 1e-6
+    assert heat[~near].max() < 1e-6
+
+
+def halves(photo: torch.Tensor) -> torch.Tensor:
+    masks = torch.zeros(2, *photo.shape[1:])
+    masks[0, :, : photo.shape[2] // 2], masks[1, :, photo.shape[2] // 2 :] = 1, 1
+    return masks
+
+
+def test_style_distances_add_up_and_tell_regions_apart(
+    photos: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    content, style = photos
+    masks, style_masks = halves(content), halves(style)
+    whole = style_distances((content + style) / 2, content, style)
+    assert list(whole.layers) == list(STYLE_LAYERS)
+    assert whole.total == pytest.approx(sum(whole.layers.values()) / 5)
+    assert whole.regions == [pytest.approx(whole.layers)]
+    result = content * masks[0] + style * masks[1]
+    left, right = style_distances(result, content, style, masks, style_masks).regions
+    assert left["conv1_1"] == pytest.approx(1, abs=0.05)
+    assert right["conv1_1"] == pytest.approx(0, abs=0.05)
+
+
+def test_color_distance_is_one_for_the_content_and_zero_for_the_style(
+    photos: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    content, style = photos
+    assert color_distance(content, content, style) == pytest.approx(1)
+    assert color_distance(style, content, style) == 0
+    assert 0.1 < color_distance((content + style) / 2, content, style) < 0.9
+    shuffled = style.flip(2).transpose(1, 2).reshape(style.shape)  # only the colours count
+    assert color_distance(shuffled, content, style) == pytest.approx(0, abs=1e-6)
+    masks, style_masks = halves(content), halves(style)
+    result = content * masks[0] + style * masks[1]
+    distances = color_distances(result, content, style, masks, style_masks)
+    assert distances.regions == [pytest.approx(1), 0]
+    assert 0 < distances.total < 1
+
+
+def test_lab_of_known_colours() -> None:
+    rgb = torch.tensor([[1, 1, 1], [0, 0, 0], [1, 0, 0], [0, 0, 1], [0.02, 0.02, 0.02]]).T
+    want = [[100, 0, 0], [0, 0, 0], [53.24, 80.09, 67.20], [32.30, 79.19, -107.86]]
+    got = lab(rgb.double()).T
+    torch.testing.assert_close(got[:4], torch.tensor(want).double(), atol=0.02, rtol=0)
+    assert got[4, 0] == pytest.approx(0.02 / 12.92 * 903.3, rel=1e-3)
+
+
+def test_sliced_quantiles_give_the_wasserstein_distance() -> None:
+    """Of a shift by v the distance is |v·direction|; of shuffled points, none; weights repeat."""
+    points = torch.randn(3, 1024, generator=torch.Generator().manual_seed(0)).double()
+    weight = torch.ones(1024)
+    quantiles = sliced_quantiles(points, weight)
+    shift = torch.tensor([3.0, -2.0, 1.0]).double()
+    moved = (sliced_quantiles(points + shift[:, None], weight) - quantiles).square().mean()
+    # Over the sphere the mean of (v·direction)² is |v|² / 3.
+    assert moved.item() == pytest.approx(shift.square().sum().item() / 3, rel=0.02)
+    assert torch.equal(sliced_quantiles(points.flip(1), weight), quantiles)
+    doubled = torch.cat([points, points[:, :512]], 1)
+    torch.testing.assert_close(
+        sliced_quantiles(doubled, torch.ones(1536)),
+        sliced_quantiles(points, torch.cat([torch.full((512,), 2.0), torch.ones(512)])),
+    )
+
+
+def test_shapes_that_do_not_agree_are_named(photos: tuple[torch.Tensor, torch.Tensor]) -> None:
+    content, style = photos
+    with pytest.raises(ValueError, match="the same \\(3, H, W\\)"):
+        style_distance(content[:, 1:], content, style)
+    with pytest.raises(ValueError, match="one photo only"):
+        color_distance(content, content, style, halves(content))
+    with pytest.raises(ValueError, match="style masks have the shape"):
+        color_distance(content, content, style, halves(content), halves(style)[:1])
+    empty = torch.stack([torch.ones_like(style[0]), torch.zeros_like(style[0])])
+    with pytest.raises(ValueError, match="region 1 of the style masks is empty"):
+        style_distance(content, content, style, halves(content), empty)
