@@ -72,12 +72,14 @@ def mark_parts() -> None:
     from pydpst import optimize
     from pydpst.laplacian import MattingLaplacian
     from pydpst.losses import PhotorealismLoss, StyleLoss
+    from pydpst.regions import Regions
     from pydpst.vgg import VGGFeatures
 
-    modules = {"pydpst.image": LOADING, "pydpst.regions": REGIONS, "pydpst.segmentation": REGIONS}
+    modules = {"pydpst.image": LOADING, "pydpst.regions": REGIONS, "pydpst.segment": REGIONS}
     for name, value in list(vars(optimize).items()):
         if inspect.isfunction(value) and value.__module__ in modules:
             mark(optimize, name, modules[value.__module__])
+    mark(Regions, "masks", REGIONS)
     mark(VGGFeatures, "__init__", LOADING)
     mark(VGGFeatures, "forward", VGG)
     for name in ("__init__", "__call__"):

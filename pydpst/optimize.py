@@ -32,8 +32,8 @@ from pydpst.vgg import VGGFeatures, has_fast_bfloat16
 _SMALLEST_LEVEL = 256
 # Without a size given, larger photos are worked on at this.
 _DEFAULT_SIZE = 1024
-_LEARNING_RATE = 0.015
-_INITS = ("color", "content", "noise")
+# Noise is far from any photo: the way there takes longer strides.
+_LEARNING_RATES = {"color": 0.015, "content": 0.015, "noise": 0.12}
 _REGIONS = ("auto", "none")
 
 
@@ -172,7 +172,7 @@ def stylize(
         for level_size in sizes
     ]
     result = Result(_start(init, levels[0], seed), found)
-    content_of_image = levels[0].content
+    content_of_image, rate = levels[0].content, _LEARNING_RATES[init]
 
     def carried(content: Tensor) -> Tensor:
         if result.image.shape == content.shape:
@@ -190,7 +190,7 @@ def stylize(
         for level, share in zip(levels, _shares(steps, len(levels)), strict=True):
             result.image, content_of_image = carried(level.content), level.content
             objective = Objective(vgg, weights, level)
-            for best, losses in descend(objective, result.image, share):
+            for best, losses in descend(objective, result.image, share, rate):
                 result.image = best
                 result.losses.append(losses)
                 if callback is not None:
@@ -223,8 +223,8 @@ def _check_arguments(
             raise ValueError(f"{name}_weight is {weight}; it must be a number of at least 0.")
     if not any(weights.values()):
         raise ValueError("the weights are all 0; at least one must be above.")
-    if init not in _INITS:
-        raise ValueError(f"init is {init!r}; it must be one of {', '.join(_INITS)}.")
+    if init not in _LEARNING_RATES:
+        raise ValueError(f"init is {init!r}; it must be one of {', '.join(_LEARNING_RATES)}.")
     if regions not in _REGIONS:
         raise ValueError(f"regions is {regions!r}; it must be one of {', '.join(_REGIONS)}.")
     if (content_mask is None) != (style_mask is None):
@@ -312,7 +312,7 @@ class Objective:
 
 
 def descend(
-    objective: Objective, start: Tensor, steps: int
+    objective: Objective, start: Tensor, steps: int, rate: float = _LEARNING_RATES["color"]
 ) -> Iterator[tuple[Tensor, dict[str, float]]]:
     """Yields after each of the steps the best image so far, and the losses before the step."""
     image = start.clone().requires_grad_()
@@ -321,7 +321,7 @@ def descend(
     for step in range(steps):
         warm_up = min(1.0, (step + 1) / 5)
         cool_down = 0.5 + 0.5 * math.cos(math.pi * step / steps)
-        optimizer.param_groups[0]["lr"] = _LEARNING_RATE * warm_up * cool_down
+        optimizer.param_groups[0]["lr"] = rate * warm_up * cool_down
         optimizer.zero_grad()
         losses = objective(image)
         losses["total"].backward()  # type: ignore[no-untyped-call]

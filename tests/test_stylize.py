@@ -59,6 +59,27 @@ def test_photorealism_is_what_keeps_it_a_photo(
     assert photorealism_residual(painting, day) > 5 * ours
 
 
+def test_photorealism_spans_from_recolouring_to_painting(
+    day: torch.Tensor, night: torch.Tensor
+) -> None:
+    """A large weight leaves hardly anything that is no local recolouring."""
+    options = {"steps": 30, "regions": "none", "smooth": False}
+    strict = pydpst.stylize(day, night, photorealism_weight=30000, **options).image
+    loose = pydpst.stylize(day, night, photorealism_weight=3, **options).image
+    residuals = [photorealism_residual(image, day, eps=1e-4) for image in (strict, loose)]
+    assert residuals[0] < 0.05 * residuals[1]
+
+
+def test_plain_style_transfer_gets_from_noise_to_the_style(
+    day: torch.Tensor, night: torch.Tensor
+) -> None:
+    result = pydpst.stylize(
+        day, night, steps=60, photorealism_weight=0, init="noise", regions="none"
+    )
+    assert style_distance(result.image, day, night) < 0.5
+    assert result.losses[-1]["content"] < 1
+
+
 def test_masks_make_regions(day: torch.Tensor, night: torch.Tensor) -> None:
     """The left half takes a red photo's colour, the right half a blue one's."""
     halves = np.zeros(day.shape[-2:], dtype=np.int64)
