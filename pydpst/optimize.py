@@ -151,17 +151,15 @@ def stylize(
     target = choose_device(device)
     photo = load_image(content, "content").to(target)
     example = load_image(style, "style").to(target)
-    found = None
     if content_mask is not None and style_mask is not None:
         found = label_maps(photo, example, content_mask, style_mask)
+    elif regions == "auto":
+        found = joint_regions(photo, example, segmentation_model)
+    else:
+        found = one_region(photo, example)
+    strengths = strengths_of(found.names, strength, lock)
     photo = resize(photo, _DEFAULT_SIZE if size is None else size)
     example = resize(example, _DEFAULT_SIZE if size is None else size)
-    if found is None:
-        if regions == "auto":
-            found = joint_regions(photo, example, segmentation_model)
-        else:
-            found = one_region(photo, example)
-    strengths = strengths_of(found.names, strength, lock)
     masks, example_masks = found.masks(photo, example)
     dtype = torch.bfloat16 if has_fast_bfloat16(target) else torch.float32
     vgg = VGGFeatures(CONTENT_LAYERS + STYLE_LAYERS, dtype=dtype).to(target)

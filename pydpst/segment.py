@@ -27,7 +27,7 @@ _LEAST_SHARE = 0.03
 _LEAST_INSIDE = 0.3
 # Two regions are one if merging them adds less than this to the descriptions' variance within
 # regions; that of all descriptions is near 2.3 in every pair of photos.
-_LEAST_APART = 0.16
+_LEAST_APART = 0.105
 _MOST_REGIONS = len(REGION_NAMES)
 
 
@@ -253,8 +253,9 @@ def _follow_colors(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
         return torch.zeros(size, dtype=torch.int64, device=photo.device)
     hard = F.one_hot(labels, regions).permute(2, 0, 1).float()[None].to(photo.device)
     share = F.interpolate(hard, size, mode="bilinear")
-    bins = 12
-    red, green, blue = (photo * (bins - 1e-3)).long()
+    bins = 16
+    # The root tells dark colours apart: night photos have hardly any others.
+    red, green, blue = (photo.clamp_min(0).sqrt() * (bins - 1e-3)).long()
     index = ((red * bins + green) * bins + blue).flatten()
     for reach in (24, 16, 8):
         histogram = torch.stack(
