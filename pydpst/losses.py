@@ -16,7 +16,19 @@ from pydpst.laplacian import MattingLaplacian
 CONTENT_LAYERS = ("conv4_2",)
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 
+# The image itself, as the layer before the first.
+PIXELS = "pixels"
+
 Features = dict[str, Tensor]
+
+
+def pixel_features(image: Tensor) -> Features:
+    """An image (3, H, W) and a channel of ones: its Gram matrix holds colour means and covariances.
+
+    Returns:
+        (1, 4, H, W), under the name PIXELS.
+    """
+    return {PIXELS: torch.cat([image, torch.ones_like(image[:1])])[None]}
 
 
 class RegionPixels:
@@ -115,10 +127,11 @@ class StyleLoss:
 
     Deviation: each layer's and region's squared distance is relative to the untouched content's
     own, and regions count by their area in the content; so the content's loss is (nearly) 1,
-    whatever the photos.
+    whatever the photos. And where features come with PIXELS, the colours themselves are one more
+    layer: without it they drift from the style's as far as the deeper layers like.
 
     Args:
-        content: the content's features in STYLE_LAYERS.
+        content: the content's features in STYLE_LAYERS, and in PIXELS or not.
         style: the style's.
         content_masks: (R, H, W), soft, in [0, 1].
         style_masks: (R, H', W').
@@ -133,7 +146,8 @@ class StyleLoss:
         self.pixels: dict[str, RegionPixels] = {}
         self.targets: dict[str, tuple[Tensor, ...]] = {}
         self.scales: dict[str, list[Tensor]] = {}
-        for layer in STYLE_LAYERS:
+        layers = [layer for layer in (PIXELS, *STYLE_LAYERS) if layer in content]
+        for layer in layers:
             pixels = RegionPixels(content_masks, content[layer])
             targets = RegionPixels(style_masks, style[layer]).gram_matrices(style[layer].float())
             start = pixels.gram_matrices(content[layer].float())
@@ -142,13 +156,13 @@ class StyleLoss:
             self.scales[layer] = [
                 area
                 / pixels.areas.sum()
-                / len(STYLE_LAYERS)
+                / len(layers)
                 / ((gram - target).square().sum() + self._LEAST_DISTANCE * target.square().sum())
                 for area, gram, target in zip(pixels.areas, start, targets, strict=True)
             ]
 
     def __call__(self, features: Features) -> Tensor:
-        """The loss of an image's features in STYLE_LAYERS, a scalar."""
+        """The loss of an image's features in the same layers, a scalar."""
         loss = torch.zeros((), device=features[STYLE_LAYERS[0]].device)
         for layer, pixels in self.pixels.items():
             grams = pixels.gram_matrices(features[layer])

@@ -22,6 +22,7 @@ from pydpst.losses import (
     ContentLoss,
     PhotorealismLoss,
     StyleLoss,
+    pixel_features,
     tv_loss,
 )
 from pydpst.regions import Regions, label_maps, one_region
@@ -279,7 +280,9 @@ class Objective:
         self.vgg = vgg
         self.weights = {name: weight for name, weight in weights.items() if weight > 0}
         with torch.no_grad():
-            content, style = vgg(level.content[None]), vgg(level.style[None])
+            content, style = (
+                vgg(photo[None]) | pixel_features(photo) for photo in (level.content, level.style)
+            )
         self.guide = level.content
         self.content = ContentLoss(content)
         self.style = StyleLoss(content, style, level.masks, level.style_masks)
@@ -287,7 +290,7 @@ class Objective:
 
     def __call__(self, image: Tensor) -> dict[str, Tensor]:
         """The losses of an image (3, H, W), and their weighted sum as total."""
-        features = self.vgg(image[None])
+        features = self.vgg(image[None]) | pixel_features(image)
         terms: dict[str, Callable[[], Tensor]] = {
             "content": lambda: self.content(features),
             "style": lambda: self.style(features),

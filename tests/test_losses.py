@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pydpst.losses import (
@@ -13,6 +14,7 @@ from pydpst.losses import (
     RegionPixels,
     StyleLoss,
     gram_matrix,
+    pixel_features,
     tv_loss,
 )
 
@@ -51,6 +53,31 @@ def test_regions_see_only_their_pixels() -> None:
     assert right.norm() == 0
     rows = layer[0, :, :, :24].flatten(1)
     torch.testing.assert_close(grams[0], rows @ rows.T / rows.shape[1])
+
+
+def test_the_gradient_of_the_gram_matrices_is_that_of_their_definition() -> None:
+    """Three soft regions, one of them tiny, and pixels of none."""
+    masks = random(3, 32, 48) * torch.tensor([1.0, 0.6, 0.0])[:, None, None]
+    masks[:, 2:4, 2:4] = torch.tensor([0.0, 0.0, 1.0])[:, None, None]
+    masks[..., 40:] = 0.01
+    layer = random(1, 4, 16, 24, seed=1).requires_grad_()
+    pixels = RegionPixels(masks, layer)
+    weights = F.avg_pool2d(masks, 2)
+    strongest, region = weights.max(0)
+    region[strongest < 0.05] = 3
+    wanted = [
+        gram_matrix(layer[0, :, region == r].T, weights[r, region == r, None]) for r in (0, 1, 2)
+    ]
+    grams = pixels.gram_matrices(layer)
+    torch.testing.assert_close(list(grams), wanted)
+    factors = [random(4, 4, seed=r) for r in (2, 3, 4)]
+    losses = [
+        sum((gram * factor).sum() for gram, factor in zip(found, factors, strict=True))
+        for found in (grams, wanted)
+    ]
+    gradients = [torch.autograd.grad(loss, layer, retain_graph=True)[0] for loss in losses]
+    torch.testing.assert_close(*gradients)
+    assert (gradients[0][..., 20:] == 0).all()
 
 
 def test_a_region_of_one_pixel_survives_every_layer() -> None:
@@ -135,3 +162,14 @@ def test_gradients_are_those_of_the_loss(name: str) -> None:
     torch.testing.assert_close(
         slope.float(), ((there - back) / (2 * step)).float(), rtol=2e-2, atol=1e-4
     )
+
+
+def test_colours_are_a_layer_of_the_style_if_they_are_given() -> None:
+    """Right features with wrong colours are a style that is not there yet."""
+    day, night = random(3, 32, 48), 0.2 * random(3, 32, 48, seed=1)
+    content, style = features(0), {k: 3 * v for k, v in features(9).items()}
+    loss = StyleLoss(
+        content | pixel_features(day), style | pixel_features(night), halves(), halves()
+    )
+    assert loss(style | pixel_features(night)).item() == pytest.approx(0, abs=1e-9)
+    assert loss(style | pixel_features(day)).item() == pytest.approx(1 / 6, rel=0.1)
