@@ -9,6 +9,7 @@ import typer
 
 from pydpst.commands import say
 from pydpst.commands.info import info
+from pydpst.commands.matte import matte
 from pydpst.commands.stylize import stylize
 
 app = typer.Typer(
@@ -17,7 +18,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (stylize, info):
+for command in (stylize, matte, info):
     app.command()(command)
 
 

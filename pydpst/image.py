@@ -251,23 +251,34 @@ def side_by_side(images: Sequence[Tensor]) -> Tensor:
     return torch.cat(row[1:], 2)
 
 
-def check_output(path: str | os.PathLike[str]) -> Path:
+def check_output(path: str | os.PathLike[str], bits: int = 8, opacity: bool = False) -> Path:
     """The path of a picture to be written, if it can be.
 
     Args:
         path: where to write; its suffix gives the format.
+        bits: how many a channel it will have, 8 or 16.
+        opacity: whether it will have an alpha channel.
 
     Returns:
         The same path.
 
     Raises:
-        ValueError: if the suffix is none of png, jpg, jpeg, tif, tiff and webp, the path is a
-            folder, or its parent is no folder that can be written to.
+        ValueError: if the suffix is none of png, jpg, jpeg, tif, tiff and webp, or of a format
+            that does not hold what it must, the path is a folder, or its parent is no folder that
+            can be written to.
     """
     path = Path(path)
+    if bits not in (8, 16):
+        raise ValueError(f"bits is {bits}; it must be 8 or 16.")
     if path.suffix.lower() not in _WRITABLE:
         suffixes = ", ".join(_WRITABLE)
         raise ValueError(f"the output {path} must end in one of {suffixes}.")
+    if bits == 16 and path.suffix.lower() not in (".png", ".tif", ".tiff"):
+        raise ValueError(f"the output {path} cannot hold 16 bits; it must end in .png or .tif.")
+    if opacity and path.suffix.lower() in (".jpg", ".jpeg"):
+        raise ValueError(
+            f"the output {path} cannot hold opacity; it must end in .png, .tif or .webp."
+        )
     if path.is_dir():
         raise ValueError(f"the output {path} is a folder; give the path of a file.")
     if not path.parent.is_dir():
@@ -287,21 +298,53 @@ def save_image(image: Tensor, path: str | os.PathLike[str]) -> None:
     """Writes a photo, 8 bits a channel; whole or not at all.
 
     Args:
-        image: (3, H, W), floating point; values are clamped to [0, 1] and rounded.
-        path: as for `check_output`.
+        image: (3, H, W), or (4, H, W) with opacity last, floating point; values are clamped to
+            [0, 1] and rounded.
+        path: as for `check_output`; with opacity, not jpg.
 
     Raises:
         ValueError: if the image has another shape or holds NaN, or the path is refused by
-            `check_output`.
+            `check_output` or cannot hold opacity.
         OSError: if writing fails.
     """
-    path = check_output(path)
-    if image.ndim != 3 or image.shape[0] != 3:
-        raise ValueError(f"the image has the shape {tuple(image.shape)}; it must be (3, H, W).")
-    if not torch.isfinite(image).all():
+    path = check_output(path, opacity=image.shape[:1] == (4,))
+    if image.ndim != 3 or image.shape[0] not in (3, 4):
+        raise ValueError(
+            f"the image has the shape {tuple(image.shape)}; it must be (3, H, W) or (4, H, W)."
+        )
+    _write(_levels(image, 255).astype(np.uint8).transpose(1, 2, 0), path)
+
+
+def save_alpha(alpha: Tensor, path: str | os.PathLike[str], bits: int = 8) -> None:
+    """Writes a matte as a grey picture; whole or not at all.
+
+    Args:
+        alpha: (H, W), floating point; values are clamped to [0, 1] and rounded.
+        path: as for `check_output`; with 16 bits, png or tif.
+        bits: 8 or 16.
+
+    Raises:
+        ValueError: if the matte has another shape or holds NaN, or the path is refused by
+            `check_output` or cannot hold so many bits.
+        OSError: if writing fails.
+    """
+    path = check_output(path, bits=bits)
+    if alpha.ndim != 2:
+        raise ValueError(f"the matte has the shape {tuple(alpha.shape)}; it must be (H, W).")
+    _write(_levels(alpha, 2**bits - 1).astype(np.uint8 if bits == 8 else np.uint16), path)
+
+
+def _levels(values: Tensor, largest: int) -> np.ndarray[Any, Any]:
+    if not torch.isfinite(values).all():
         raise ValueError("the image holds NaN or infinity; its values must be finite.")
-    levels = (image.detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8)
-    picture = Image.fromarray(levels.permute(1, 2, 0).contiguous().numpy())
+    levels: np.ndarray[Any, Any] = (
+        (values.detach().cpu().float().clamp(0, 1) * largest).round().numpy()
+    )
+    return levels
+
+
+def _write(levels: np.ndarray[Any, Any], path: Path) -> None:
+    picture = Image.fromarray(np.ascontiguousarray(levels))
     file_format, options = _WRITABLE[path.suffix.lower()]
     encoded = io.BytesIO()
     picture.save(encoded, format=file_format, **options)
