@@ -143,9 +143,9 @@ def matte(
 def adaptive_radius(unknown: Tensor) -> int:
     """A radius for the large kernel: windows about as wide as the unknown region is.
 
-    He et al. 2010, section 4, fit the kernel to the unknown region of each segment of the trimap,
+    He et al. 2010 fit the kernel to the unknown region of each segment of the trimap,
     which they cut up with a KD-tree. Here one radius serves the whole image: half of what an
-    unknown pixel's distance to the known is at most, from 2 to 60, the paper's largest.
+    unknown pixel's distance to the known is at most, from 2 to 60.
 
     Args:
         unknown: (H, W), bool.

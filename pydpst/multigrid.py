@@ -143,6 +143,13 @@ def _at(plane: Tensor, outside: int, rows: Tensor, columns: Tensor) -> Tensor:
     return values.masked_fill(~inside, outside).flatten(1)
 
 
+def _along_rows_and_columns(weights: Tensor, x: Tensor) -> Tensor:
+    """The weights (m, n), applied to both n of x (..., n, n, K): (..., m, m, K)."""
+    *batch, side, _, count = x.shape
+    rows = (weights @ x.reshape(*batch, side, side * count)).view(*batch, -1, side, count)
+    return weights @ rows
+
+
 class _Affine:
     """From the nodes' affine functions to pixels: p = w c(x)ᵀ (1, I), and its transpose.
 
@@ -234,32 +241,35 @@ class _Affine:
         chunk = max(1, (4096 if whitening.device.type == "cpu" else 2**18) // rim**2)
         for begin in range(0, len(valid), chunk):
             part = slice(begin, begin + chunk)
-            modes, colours = self._modes[:, part], self._colours[:, part]
-            count = colours.shape[1]
-            products = modes[:, None] * colours
-            features = torch.cat([modes[:, None], products], 1)
-            features = features.view(*features.shape[:-1], rim, rim)
-            means = shared @ (features @ shared.T)
-            means = means.reshape(*means.shape[:3], 2, cell, 2, cell)
-            colour_mean = mean @ (torch.unflatten(colours, -1, (rim, rim)) @ mean.T)
-            # modes, features, cells, corner row, row, corner column, column
-            cross = means[:, 1:] - means[:, :1] * colour_mean[:, :, None, :, None]
-            factors = whitening.flatten(1)[:, windows[part]].view(-1, count, cell, 1, cell)
+            # Cells come last, where loops are long; before them rows and columns.
+            modes, colours = (
+                x[:, part].mT.contiguous().view(len(x), rim, rim, -1)
+                for x in (self._modes, self._colours)
+            )
+            count = colours.shape[-1]
+            features = torch.cat([modes[:, None], modes[:, None] * colours], 1)
+            means = _along_rows_and_columns(shared, features)
+            # modes, features, corner row, row, corner column, column, cells
+            means = means.view(self.modes, -1, 2, cell, 2, cell, count)
+            colour_mean = _along_rows_and_columns(mean, colours)[:, None, :, None]
+            cross = torch.addcmul(means[:, 1:], means[:, :1], colour_mean, value=-1)
+            factors = whitening.flatten(1)[:, windows[part].T]
+            factors = factors.view(-1, 1, cell, 1, cell, count)
             fits = [means[:, 0]]
             for row in range(len(colours)):
                 first = row * (row + 1) // 2
-                fit = cross[:, 0] * factors[first, :, None]
+                fit = cross[:, 0] * factors[first]
                 for h in range(1, row + 1):
-                    fit.addcmul_(cross[:, h], factors[first + h, :, None])
+                    fit.addcmul_(cross[:, h], factors[first + h])
                 fits.append(fit)
-            seen = valid[part].view(count, 1, cell, 1, cell)
-            explained = torch.stack(fits) * (side * seen)
-            # fits, modes, cells, corner row, row, corner column, column
-            explained = explained.permute(2, 0, 4, 6, 3, 5, 1).reshape(count, -1, size)
-            basis = (modes.permute(1, 2, 0)[:, :, None] * shares.T[:, :, None]).flatten(2)
+            explained = torch.stack(fits) * (side * valid[part].T.view(cell, 1, cell, count))
+            # fits, modes, corner row, row, corner column, column, cells
+            explained = explained.permute(6, 2, 4, 1, 0, 3, 5).reshape(count, size, -1)
+            basis = shares[:, None] * self._modes[:, part].movedim(1, 0)[:, None]
+            basis = basis.flatten(1, 2)
             held = valid[part] @ both + added[part]
-            total = torch.bmm((basis * held[..., None]).mT, basis)
-            matrices.append(total - torch.bmm(explained.mT, explained))
+            total = torch.bmm(basis * held[:, None], basis.mT)
+            matrices.append(total - torch.bmm(explained, explained.mT))
         return _Level(self.nodes, torch.cat(matrices).view(-1, 4, self.modes, 4, self.modes))
 
 
