@@ -150,11 +150,12 @@ def adaptive_radius(unknown: Tensor) -> int:
     Args:
         unknown: (H, W), bool.
     """
-    rest, steps = unknown[None].float(), 0
-    while steps < 120 and bool(rest.any()):
+    pixels = max(1, max(unknown.shape) // 1024)  # a step, on large images
+    rest, steps = -F.max_pool2d(-unknown[None].float(), pixels), 0
+    while steps * pixels < 120 and bool(rest.any()):
         rest = -F.max_pool2d(-rest, 3, 1, 1)
         steps += 1
-    return min(max(math.ceil(steps / 2), 2), 60)
+    return min(max(math.ceil(steps * pixels / 2), 2), 60)
 
 
 def _coarse_start(photo: Tensor, known: Tensor, radius: int, eps: float) -> Tensor:
