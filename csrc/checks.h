@@ -44,15 +44,19 @@ inline void check_same(const Tensor& image, const Tensor& other, const char* nam
       name, " must be on the guide image's device");
 }
 
-inline void check_matvec(const Tensor& image, const Tensor& whitening, const Tensor& p,
-                         int64_t radius) {
+inline void check_whitening(const Tensor& image, const Tensor& whitening, int64_t radius) {
   check_guide(image, radius);
   check_same(image, whitening, "whitening");
-  check_same(image, p, "p");
   STD_TORCH_CHECK(whitening.size(1) == whitening_planes(image) &&
                       whitening.size(2) == image.size(2) - 2 * radius &&
                       whitening.size(3) == image.size(3) - 2 * radius,
                   "whitening must come from the same guide image and radius");
+}
+
+inline void check_matvec(const Tensor& image, const Tensor& whitening, const Tensor& p,
+                         int64_t radius) {
+  check_whitening(image, whitening, radius);
+  check_same(image, p, "p");
   STD_TORCH_CHECK(p.size(2) == image.size(2) && p.size(3) == image.size(3),
                   "p must have the guide image's height and width");
 }

@@ -19,6 +19,8 @@ STABLE_TORCH_LIBRARY(pydpst, library) {
   library.def("matting_whitening(Tensor image, float eps, int radius) -> Tensor");
   // L p for each channel of p (B, C, H, W).
   library.def("matting_matvec(Tensor image, Tensor whitening, Tensor p, int radius) -> Tensor");
+  // The diagonal of L, (B, 1, H, W).
+  library.def("matting_diagonal(Tensor image, Tensor whitening, int radius) -> Tensor");
   // The gradient of qᵀ L p, summed over the channels of p and q (B, C, H, W), in the guide image.
   library.def(
       "matting_image_gradient(Tensor image, Tensor whitening, Tensor p, Tensor q, int radius) -> "

@@ -1,4 +1,4 @@
-// The three computations on windows, each as three steps around window sums of doubles:
+// The four computations on windows, each as three steps around window sums of doubles:
 //   features  of a pixel, whose sums over a window are all that the window needs to know;
 //   fit       what a window makes of those sums: the numbers of its affine models;
 //   gather    what a pixel makes of the sums of those numbers over all windows that hold it.
@@ -71,6 +71,51 @@ struct Product {
       const T* slope = sums + c * (G + 1);
       out[c] = windows * input[G + c] - slope[G];
       PYDPST_UNROLL for (int g = 0; g < G; ++g) out[c] -= slope[g] * input[g];
+    }
+  }
+};
+
+// The diagonal of L: the sum over windows of 1 − (1 + |W (I_i − μ)|²) / n, the square multiplied
+// out.
+template <int G>
+struct Diagonal {
+  static constexpr int inputs = G, guide = G, outputs = 1;
+  static constexpr int features = G, models = triangle(G) + G + 1;
+
+  template <typename T>
+  static PYDPST_INLINE void feature(const T* input, T* out) {
+    PYDPST_UNROLL for (int g = 0; g < G; ++g) out[g] = input[g];
+  }
+
+  // The models: the lower triangle of M = WᵀW, M μ and 1 + μᵀM μ, each divided by n.
+  template <typename T>
+  static PYDPST_INLINE void fit(const T* sums, const T* whitening, double inverse_size, T* model) {
+    T *shifted = model + triangle(G), *constant = shifted + G;
+    *constant = T{} + inverse_size;
+    PYDPST_UNROLL for (int g = 0; g < G; ++g) {
+      shifted[g] = T{};
+      PYDPST_UNROLL for (int h = 0; h <= g; ++h) {
+        T sum = T{};
+        PYDPST_UNROLL for (int k = g; k < G; ++k) sum +=
+            whitening[triangle(k) + g] * whitening[triangle(k) + h];
+        model[triangle(g) + h] = sum * inverse_size;
+      }
+    }
+    PYDPST_UNROLL for (int g = 0; g < G; ++g) {
+      PYDPST_UNROLL for (int h = 0; h < G; ++h) shifted[g] +=
+          model[h <= g ? triangle(g) + h : triangle(h) + g] * sums[h] * inverse_size;
+      *constant += shifted[g] * sums[g] * inverse_size;
+    }
+  }
+
+  template <typename T>
+  static PYDPST_INLINE void gather(const T* sums, const T* input, T windows, T* out) {
+    const T *shifted = sums + triangle(G), *constant = shifted + G;
+    out[0] = windows - *constant;
+    PYDPST_UNROLL for (int g = 0; g < G; ++g) {
+      out[0] += 2 * shifted[g] * input[g];
+      PYDPST_UNROLL for (int h = 0; h <= g; ++h) out[0] -=
+          (h < g ? 2 : 1) * sums[triangle(g) + h] * input[g] * input[h];
     }
   }
 };

@@ -8,13 +8,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pydpst.image import load_image, save_image
     from pydpst.laplacian import MattingLaplacian
+    from pydpst.matting import estimate_alpha, estimate_foreground
     from pydpst.optimize import Result, stylize
+    from pydpst.solver import Convergence, ConvergenceError
 
-__all__ = ["MattingLaplacian", "Result", "load_image", "save_image", "stylize"]
+__all__ = [
+    "Convergence",
+    "ConvergenceError",
+    "MattingLaplacian",
+    "Result",
+    "estimate_alpha",
+    "estimate_foreground",
+    "load_image",
+    "save_image",
+    "stylize",
+]
 
 _MODULES = {
+    "Convergence": "solver",
+    "ConvergenceError": "solver",
     "MattingLaplacian": "laplacian",
     "Result": "optimize",
+    "estimate_alpha": "matting",
+    "estimate_foreground": "matting",
     "load_image": "image",
     "save_image": "image",
     "stylize": "optimize",

@@ -10,6 +10,7 @@ import typer
 from pydpst.commands import say
 from pydpst.commands.evaluate import evaluate
 from pydpst.commands.info import info
+from pydpst.commands.matte import matte
 from pydpst.commands.segment import segment
 from pydpst.commands.stylize import stylize
 
@@ -19,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (stylize, segment, evaluate, info):
+for command in (stylize, segment, evaluate, matte, info):
     app.command()(command)
 
 

@@ -34,6 +34,10 @@ _WRITABLE: dict[str, tuple[str, dict[str, Any]]] = {
     ".webp": ("WEBP", {"quality": 95}),
 }
 
+PICTURES = tuple(_WRITABLE)
+SIXTEEN_BIT = (".png", ".tif", ".tiff")
+WITH_OPACITY = (*SIXTEEN_BIT, ".webp")
+
 
 def load_image(source: Source, name: str = "image") -> Tensor:
     """A photo as an RGB tensor.
@@ -279,9 +283,7 @@ def side_by_side(images: Sequence[Tensor]) -> Tensor:
     return torch.cat(row[1:], 2)
 
 
-def check_output(
-    path: str | os.PathLike[str], suffixes: Collection[str] = tuple(_WRITABLE)
-) -> Path:
+def check_output(path: str | os.PathLike[str], suffixes: Collection[str] = PICTURES) -> Path:
     """The path of a file to be written, if it can be.
 
     Args:
@@ -317,15 +319,16 @@ def save_image(image: Tensor, path: str | os.PathLike[str]) -> None:
     """Writes a photo, 8 bits a channel; whole or not at all.
 
     Args:
-        image: (3, H, W), floating point; values are clamped to [0, 1] and rounded.
-        path: as for `check_output`.
+        image: (3, H, W), or (4, H, W) with opacity last, floating point; values are clamped to
+            [0, 1] and rounded.
+        path: as for `check_output`; with opacity, not jpg.
 
     Raises:
         ValueError: if the image has another shape or holds NaN, or the path is refused by
             `check_output`.
         OSError: if writing fails.
     """
-    path = check_output(path)
+    path = check_output(path, WITH_OPACITY if image.shape[:1] == (4,) else PICTURES)
     write_whole(path, encode_image(image, path.suffix))
 
 
@@ -333,18 +336,51 @@ def encode_image(image: Tensor, suffix: str) -> bytes:
     """The bytes of an image file, 8 bits a channel.
 
     Args:
-        image: (3, H, W), floating point; values are clamped to [0, 1] and rounded.
-        suffix: one of those that `check_output` takes, such as ".png".
+        image: (3, H, W), or (4, H, W) with opacity, floating point; values are clamped to [0, 1]
+            and rounded.
+        suffix: one of PICTURES, or for opacity of WITH_OPACITY.
 
     Raises:
         ValueError: if the image has another shape or holds NaN.
     """
-    if image.ndim != 3 or image.shape[0] != 3:
-        raise ValueError(f"the image has the shape {tuple(image.shape)}; it must be (3, H, W).")
-    if not torch.isfinite(image).all():
+    if image.ndim != 3 or image.shape[0] not in (3, 4):
+        raise ValueError(
+            f"the image has the shape {tuple(image.shape)}; it must be (3, H, W) or (4, H, W)."
+        )
+    return _encoded(_levels(image, 255).astype(np.uint8).transpose(1, 2, 0), suffix)
+
+
+def save_alpha(alpha: Tensor, path: str | os.PathLike[str], bits: int = 8) -> None:
+    """Writes a matte as a grey picture; whole or not at all.
+
+    Args:
+        alpha: (H, W), floating point; values are clamped to [0, 1] and rounded.
+        path: as for `check_output`; with 16 bits, one of SIXTEEN_BIT.
+        bits: 8 or 16.
+
+    Raises:
+        ValueError: if the matte has another shape or holds NaN, or the path is refused by
+            `check_output`.
+        OSError: if writing fails.
+    """
+    path = check_output(path, SIXTEEN_BIT if bits == 16 else PICTURES)
+    if alpha.ndim != 2:
+        raise ValueError(f"the matte has the shape {tuple(alpha.shape)}; it must be (H, W).")
+    levels = _levels(alpha, 2**bits - 1).astype(np.uint8 if bits == 8 else np.uint16)
+    write_whole(path, _encoded(levels, path.suffix))
+
+
+def _levels(values: Tensor, largest: int) -> np.ndarray[Any, Any]:
+    if not torch.isfinite(values).all():
         raise ValueError("the image holds NaN or infinity; its values must be finite.")
-    levels = (image.detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8)
-    picture = Image.fromarray(levels.permute(1, 2, 0).contiguous().numpy())
+    levels: np.ndarray[Any, Any] = (
+        (values.detach().cpu().float().clamp(0, 1) * largest).round().numpy()
+    )
+    return levels
+
+
+def _encoded(levels: np.ndarray[Any, Any], suffix: str) -> bytes:
+    picture = Image.fromarray(np.ascontiguousarray(levels))
     file_format, options = _WRITABLE[suffix.lower()]
     encoded = io.BytesIO()
     picture.save(encoded, format=file_format, **options)

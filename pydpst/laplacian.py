@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pydpst import ops
+from pydpst.free import FreeOperator
+from pydpst.solver import (
+    PRECONDITIONERS,
+    Convergence,
+    ConvergenceError,
+    conjugate_gradients,
+    describe_failure,
+    precondition,
+)
 
 
 class _Energy(torch.autograd.Function):
@@ -134,6 +145,147 @@ class MattingLaplacian:
             channels, self._guide, self._whitening, self.radius
         )[0]
         return energies.view(p.shape[:-2]).sum(-1)
+
+    def diagonal(self) -> Tensor:
+        """The diagonal of L, from the windows' statistics.
+
+        Returns:
+            (H, W), or (B, H, W) for a batch, in the dtype that L is computed in; not
+            differentiable.
+        """
+        diagonal = ops.matting_diagonal(self._guide, self._whitening, self.radius)
+        return diagonal.view(*self.image.shape[:-3], *self.image.shape[-2:])
+
+    def solve(
+        self,
+        b: Tensor,
+        diagonal: Tensor,
+        x0: Tensor | None = None,
+        tol: float = 1e-6,
+        max_iter: int = 1000,
+        *,
+        free: Tensor | None = None,
+        preconditioner: str | None = None,
+        on_failure: str = "raise",
+        callback: Callable[[Convergence], None] | None = None,
+    ) -> tuple[Tensor, Convergence]:
+        """Solves (L + D) x = b by conjugate gradients, in float64 whatever L is computed in.
+
+        Some pixels can be held at their values in x0; the equations of the others are then solved
+        for the others alone, and only windows that hold one of those cost anything.
+
+        Args:
+            b: as p for `matvec`; each channel is a right-hand side of its own.
+            diagonal: the diagonal of D, (H, W), or (B, H, W) for a batch of guides; at least 0,
+                and above 0 somewhere unless pixels are held.
+            x0: where to start, like b; zeros if None.
+            tol: the solve ends when ‖b − (L + D) x‖ ≤ tol ‖b‖ over the free pixels, for each
+                right-hand side. What the held pixels contribute counts as part of b.
+            max_iter: iterations at most, for each guide image.
+            free: which pixels to solve for, bool, shaped like diagonal; all of them if None.
+            preconditioner: "multigrid" or "jacobi" (the diagonal of L + D); by default the first
+                for radii up to 2, and beyond the second, which is faster there.
+            on_failure: "raise", or "warn" to get what there is, if the tolerance is not reached.
+            callback: called after each iteration with how far it is.
+
+        Returns:
+            x, of b's shape and dtype, and how the solve went: for a batch of guides the most
+            iterations and the largest residual.
+
+        Raises:
+            ValueError: if an argument is not as above.
+            ConvergenceError: if the tolerance is not reached and on_failure is "raise".
+        """
+        right = self._as_channels(b.detach())
+        start = torch.zeros_like(right)
+        if x0 is not None:
+            if x0.shape != b.shape:
+                raise ValueError(
+                    f"x0 has the shape {tuple(x0.shape)}; it must be {tuple(b.shape)}, like b."
+                )
+            start = self._as_channels(x0.detach())
+        added = self._as_planes(diagonal, "diagonal").detach()
+        if not (torch.isfinite(added) & (added >= 0)).all():
+            raise ValueError(
+                f"diagonal holds {float(added.min()):g}; its values must be finite and at least 0."
+                if torch.isfinite(added).all()
+                else "diagonal holds NaN or infinity; its values must be finite and at least 0."
+            )
+        if free is not None and free.dtype != torch.bool:
+            raise ValueError(f"free is {free.dtype}; it must be bool.")
+        where = torch.ones_like(added, dtype=torch.bool)
+        if free is not None:
+            where = self._as_planes(free, "free")
+        if preconditioner is None:
+            preconditioner = "multigrid" if self.radius <= 2 else "jacobi"
+        if preconditioner not in PRECONDITIONERS:
+            raise ValueError(
+                f"preconditioner is {preconditioner!r}; it must be one of "
+                f"{', '.join(PRECONDITIONERS)}."
+            )
+        if on_failure not in ("raise", "warn"):
+            raise ValueError(f"on_failure is {on_failure!r}; it must be raise or warn.")
+        if not 0 < tol < 1:
+            raise ValueError(f"tol is {tol}; it must lie between 0 and 1.")
+        if max_iter < 1:
+            raise ValueError(f"max_iter is {max_iter}; it must be at least 1.")
+        if not (where.all((-2, -1)) <= (added > 0).any(-1).any(-1)).all():
+            raise ValueError(
+                "diagonal is 0 everywhere and no pixel is held; L alone is singular, so it must be "
+                "above 0 somewhere."
+            )
+
+        solutions = []
+        went: list[Convergence] = []
+        for i in range(len(self._guide)):
+            guide, whitening = self._guide[i].detach().double(), self._whitening[i].double()
+            operator = FreeOperator(guide, whitening, self.radius, added[i].double(), where[i])
+            x = start[i].to(torch.float64, copy=True)
+            known = torch.where(where[i], 0.0, x)
+            moved = right[i].double()
+            if not where[i].all():
+                moved = (
+                    moved
+                    - ops.matting_matvec(guide[None], whitening[None], known[None], self.radius)[0]
+                )
+            solved, convergence = conjugate_gradients(
+                operator,
+                precondition(preconditioner, operator, guide, whitening),
+                moved[:, where[i]].T.contiguous(),
+                x[:, where[i]].T.contiguous(),
+                tol,
+                max_iter,
+                callback,
+            )
+            x[:, where[i]] = solved.T
+            solutions.append(x)
+            went.append(convergence)
+        result = torch.stack(solutions).view(b.shape).to(b.dtype)
+        convergence = Convergence(
+            max((one.iterations for one in went), default=0),
+            max((one.residual for one in went), default=0.0),
+            all(one.converged for one in went),
+            any(one.interrupted for one in went),
+        )
+        if not convergence.converged:
+            if on_failure == "raise":
+                raise ConvergenceError(describe_failure(convergence, tol))
+            warnings.warn(describe_failure(convergence, tol), stacklevel=2)
+        return result, convergence
+
+    def _as_planes(self, values: Tensor, name: str) -> Tensor:
+        """One plane for each guide, (B, H, W)."""
+        wanted = self.image.shape[:-3] + self.image.shape[-2:]
+        if values.shape != wanted:
+            raise ValueError(
+                f"{name} has the shape {tuple(values.shape)}; it must be {tuple(wanted)}."
+            )
+        if values.device != self.image.device:
+            raise ValueError(
+                f"{name} is on {values.device}; it must be on {self.image.device}, like the guide "
+                "image."
+            )
+        return values.view(-1, *wanted[-2:])
 
     def _as_channels(self, p: Tensor) -> Tensor:
         """What the kernels take for p: for one guide, a batch is but more channels."""

@@ -68,6 +68,7 @@ build_info["cuda"] = _load_cuda_kernels()
 
 _whitening: Callable[..., Tensor] = _ops.pydpst.matting_whitening
 _matvec: Callable[..., Tensor] = _ops.pydpst.matting_matvec
+_diagonal: Callable[..., Tensor] = _ops.pydpst.matting_diagonal
 _image_gradient: Callable[..., Tensor] = _ops.pydpst.matting_image_gradient
 
 
@@ -104,6 +105,20 @@ def matting_matvec(image: Tensor, whitening: Tensor, p: Tensor, radius: int) -> 
     return _matvec(image, whitening, p, radius)
 
 
+def matting_diagonal(image: Tensor, whitening: Tensor, radius: int) -> Tensor:
+    """The diagonal of L; it has no gradient.
+
+    Args:
+        image: the guide, (B, G, H, W), G = 1 or 3, float32 or float64.
+        whitening: what `matting_whitening` gave for it.
+        radius: as given to `matting_whitening`.
+
+    Returns:
+        (B, 1, H, W), in image's dtype.
+    """
+    return _diagonal(image.detach(), whitening, radius)
+
+
 def matting_image_gradient(
     image: Tensor, whitening: Tensor, p: Tensor, q: Tensor, radius: int
 ) -> Tensor:
@@ -130,6 +145,10 @@ def _whitening_fake(image: Tensor, eps: float, radius: int) -> Tensor:
 
 def _matvec_fake(image: Tensor, whitening: Tensor, p: Tensor, radius: int) -> Tensor:
     return p.new_empty(p.shape)
+
+
+def _diagonal_fake(image: Tensor, whitening: Tensor, radius: int) -> Tensor:
+    return image.new_empty(image.shape[0], 1, *image.shape[2:])
 
 
 def _image_gradient_fake(
@@ -196,6 +215,7 @@ def _matvec_vmap(
 for _name, _fake, _vmap in [
     ("matting_whitening", _whitening_fake, _vmap_over_batch(matting_whitening)),
     ("matting_matvec", _matvec_fake, _matvec_vmap),
+    ("matting_diagonal", _diagonal_fake, _vmap_over_batch(matting_diagonal)),
     ("matting_image_gradient", _image_gradient_fake, _vmap_over_batch(matting_image_gradient)),
 ]:
     _register.register_fake(f"pydpst::{_name}", _fake)

@@ -14,7 +14,7 @@ from torch import Tensor
 from pydpst import ops, reference
 
 ROOT = Path(__file__).parents[1]
-WHITENING, SMALL_WINDOWS, WINDOW_SUMS, IMAGE_GRADIENT = range(4)
+WHITENING, SMALL_WINDOWS, WINDOW_SUMS, DIAGONAL, IMAGE_GRADIENT = range(5)
 EPS = 1e-3
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
@@ -92,6 +92,8 @@ def test_kernels_equal_the_reference(
         check(have, want.detach())
     have = run(kernels, WINDOW_SUMS, radius, image, whitening, p, channels=channels)
     check(have, want.detach())
+    have = run(kernels, DIAGONAL, radius, image, whitening)
+    check(have, ops.matting_diagonal(image.double(), whitening.double(), radius))
     (gradient,) = torch.autograd.grad((want * q.double()).sum(), guide)
     have = run(kernels, IMAGE_GRADIENT, radius, image, whitening, p, q, channels=channels)
     check(have, gradient)

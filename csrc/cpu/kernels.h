@@ -9,4 +9,5 @@ constexpr Kernels<S> kernels{
     whitening_tile<S, G>,
     {gather_tile<Product<G, 1>, S>, gather_tile<Product<G, 3>, S>},
     {small_tile<Product<G, 1>, S, kSmallRadius>, small_tile<Product<G, 3>, S, kSmallRadius>},
+    {gather_tile<Diagonal<G>, S>, small_tile<Diagonal<G>, S, kSmallRadius>},
     gather_tile<ImageGradient<G>, S>};

@@ -44,7 +44,9 @@ template <typename S>
 struct Kernels {
   using Kernel = void (*)(const Call<S>&, const Tile&);
   // The products are for one channel of p and for three at once.
-  Kernel whitening, product[2], small_product[2], image_gradient;
+  Kernel whitening, product[2], small_product[2];
+  Kernel diagonal[2];  // for any radius and for the small one
+  Kernel image_gradient;
 };
 
 // Zeros, aligned to cache lines.
@@ -189,6 +191,17 @@ void matvec(const Tensor& image, const Tensor& whitening, const Tensor& p, Tenso
 }
 
 template <typename S>
+void diagonal(const Tensor& image, const Tensor& whitening, Tensor& out, int64_t radius) {
+  const auto run = kernels<S>(image).diagonal[radius == kSmallRadius];
+  for_tiles(out.size(0), out.size(2), out.size(3), radius, [&](int64_t b, const Tile& tile) {
+    Call<S> call = call_for<S>(image, b, radius);
+    call.whitening = read<S>(whitening, b);
+    call.out = out.mutable_data_ptr<S>() + b * out.stride(0);
+    run(call, tile);
+  });
+}
+
+template <typename S>
 void image_gradient(const Tensor& image, const Tensor& whitening, const Tensor& p, const Tensor& q,
                     Tensor& out, int64_t radius) {
   const auto& run = kernels<S>(image);
@@ -232,6 +245,18 @@ Tensor matting_matvec(const Tensor& image, const Tensor& whitening, const Tensor
   return out;
 }
 
+Tensor matting_diagonal(const Tensor& image, const Tensor& whitening, int64_t radius) {
+  check_whitening(image, whitening, radius);
+  const Tensor guide = torch::stable::contiguous(image);
+  const Tensor matrices = torch::stable::contiguous(whitening);
+  Tensor out = torch::stable::new_empty(guide, {guide.size(0), 1, guide.size(2), guide.size(3)});
+  if (image.scalar_type() == ScalarType::Float)
+    diagonal<float>(guide, matrices, out, radius);
+  else
+    diagonal<double>(guide, matrices, out, radius);
+  return out;
+}
+
 Tensor matting_image_gradient(const Tensor& image, const Tensor& whitening, const Tensor& p,
                               const Tensor& q, int64_t radius) {
   check_image_gradient(image, whitening, p, q, radius);
@@ -253,5 +278,6 @@ Tensor matting_image_gradient(const Tensor& image, const Tensor& whitening, cons
 STABLE_TORCH_LIBRARY_IMPL(pydpst, CPU, library) {
   library.impl("matting_whitening", TORCH_BOX(&pydpst::matting_whitening));
   library.impl("matting_matvec", TORCH_BOX(&pydpst::matting_matvec));
+  library.impl("matting_diagonal", TORCH_BOX(&pydpst::matting_diagonal));
   library.impl("matting_image_gradient", TORCH_BOX(&pydpst::matting_image_gradient));
 }

@@ -81,6 +81,17 @@ void matvec(const Tensor& image, const Tensor& whitening, const Tensor& p, Tenso
 }
 
 template <typename S, int G>
+void diagonal(const Tensor& image, const Tensor& whitening, Tensor& out, int64_t radius) {
+  using Op = Diagonal<G>;
+  const int64_t height = image.size(2), width = image.size(3);
+  Tensor workspace = new_workspace(image, kWorkspacePlanes<Op>, radius);
+  for (int64_t b = 0; b < image.size(0); ++b)
+    window_sums(Launch(image), Inputs<Op, S>{read<S>(image, b), nullptr, nullptr},
+                read<S>(whitening, b), false, write<S>(out, b), height, width, radius,
+                workspace.mutable_data_ptr<double>());
+}
+
+template <typename S, int G>
 void image_gradient(const Tensor& image, const Tensor& whitening, const Tensor& p, const Tensor& q,
                     Tensor& out, int64_t radius) {
   using Op = ImageGradient<G>;
@@ -126,6 +137,16 @@ Tensor matting_matvec(const Tensor& image, const Tensor& whitening, const Tensor
   return out;
 }
 
+Tensor matting_diagonal(const Tensor& image, const Tensor& whitening, int64_t radius) {
+  check_whitening(image, whitening, radius);
+  const torch::stable::accelerator::DeviceGuard device(image.get_device_index());
+  const Tensor guide = torch::stable::contiguous(image);
+  const Tensor matrices = torch::stable::contiguous(whitening);
+  Tensor out = torch::stable::new_empty(guide, {guide.size(0), 1, guide.size(2), guide.size(3)});
+  dispatch(guide, [&]<typename S, int G>() { diagonal<S, G>(guide, matrices, out, radius); });
+  return out;
+}
+
 Tensor matting_image_gradient(const Tensor& image, const Tensor& whitening, const Tensor& p,
                               const Tensor& q, int64_t radius) {
   check_image_gradient(image, whitening, p, q, radius);
@@ -147,6 +168,7 @@ Tensor matting_image_gradient(const Tensor& image, const Tensor& whitening, cons
 STABLE_TORCH_LIBRARY_IMPL(pydpst, CUDA, library) {
   library.impl("matting_whitening", TORCH_BOX(&pydpst::matting_whitening));
   library.impl("matting_matvec", TORCH_BOX(&pydpst::matting_matvec));
+  library.impl("matting_diagonal", TORCH_BOX(&pydpst::matting_diagonal));
   library.impl("matting_image_gradient", TORCH_BOX(&pydpst::matting_image_gradient));
 }
 

@@ -60,6 +60,14 @@ void run(const Request& request) {
         window_sums(launch, Inputs<Op, S>{&image[i / channels * G * plane], &p[i * plane], nullptr},
                     &whitening[i / channels * triangle(G) * windows], false, &out[i * plane],
                     height, width, radius, space.data());
+    } else if (operation == 3) {
+      using Op = Diagonal<G>;
+      out.resize(batch * plane);
+      auto space = workspace(kWorkspacePlanes<Op>);
+      for (int64_t b = 0; b < batch; ++b)
+        window_sums(launch, Inputs<Op, S>{&image[b * G * plane], nullptr, nullptr},
+                    &whitening[b * triangle(G) * windows], false, &out[b * plane], height, width,
+                    radius, space.data());
     } else {
       using Op = ImageGradient<G>;
       const std::vector<S> q = read_array<S>(p.size());
