@@ -3,6 +3,7 @@
 python benchmarks/matting.py versus           pydpst and pymatting, to the same residual
 python benchmarks/matting.py preconditioners  the ways to precondition the solve
 python benchmarks/matting.py sizes            0.3 to 12 megapixels
+python benchmarks/matting.py masks            region masks from a rough label map
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from torch import Tensor
 from pydpst.image import load_image
 from pydpst.laplacian import MattingLaplacian
 from pydpst.matting import load_trimap, matte
+from pydpst.regions import refined_masks, soft_masks
 from pydpst.solver import conjugate_gradients
 
 ROUNDS = 5
@@ -202,16 +204,37 @@ def sizes(folder: Path) -> None:
         subprocess.run(command, check=True)
 
 
+def masks(folder: Path) -> None:
+    image, _, truth = load_case(folder)
+    smooth = F.avg_pool2d(truth[None, None], 9, 1, 4, count_include_pad=False)[0, 0]
+    print("| label map off by | what | mean error | seconds |")
+    print("|---|---|---|---|")
+    for shift in (0, 3):
+        labels = (torch.roll(smooth, (shift, shift), (0, 1)) > 0.5).long()
+        print(f"| {shift} pixels | the label map | {(labels - truth).abs().mean():.4f} | |")
+        for function in (soft_masks, refined_masks):
+            start = time.perf_counter()
+            mask = function(labels, image, 2)[1]
+            seconds = time.perf_counter() - start
+            error = (mask - truth).abs().mean()
+            print(f"| {shift} pixels | {function.__name__} | {error:.4f} | {seconds:.2f} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["versus", "preconditioners", "sizes", "one"])
+    parser.add_argument("what", choices=["versus", "preconditioners", "sizes", "masks", "one"])
     parser.add_argument("--case", type=Path, default=Path("../shared/matting"))
     parser.add_argument("--size", type=float, default=0.3)
     options = parser.parse_args()
     if options.what == "one":
         one_size(options.case, options.size)
     else:
-        functions = {"versus": versus, "preconditioners": preconditioners, "sizes": sizes}
+        functions = {
+            "versus": versus,
+            "preconditioners": preconditioners,
+            "sizes": sizes,
+            "masks": masks,
+        }
         functions[options.what](options.case)
 
 

@@ -128,7 +128,8 @@ class StyleLoss:
     Deviation: each layer's and region's squared distance is relative to the untouched content's
     own, and regions count by their area in the content; so the content's loss is (nearly) 1,
     whatever the photos. And where features come with PIXELS, the colours themselves are one more
-    layer: without it they drift from the style's as far as the deeper layers like.
+    layer: without it they drift from the style's as far as the deeper layers like. That layer comes
+    on top and weighs more, for it starts almost right, from the linear colour transfer.
 
     Args:
         content: the content's features in STYLE_LAYERS, and in PIXELS or not.
@@ -139,6 +140,7 @@ class StyleLoss:
 
     # Where content and style agree from the start, their distance is no measure of anything.
     _LEAST_DISTANCE = 0.02
+    _PIXELS_WEIGHT = 5.0
 
     def __init__(
         self, content: Features, style: Features, content_masks: Tensor, style_masks: Tensor
@@ -153,10 +155,11 @@ class StyleLoss:
             start = pixels.gram_matrices(content[layer].float())
             self.pixels[layer] = pixels
             self.targets[layer] = targets
+            weight = self._PIXELS_WEIGHT if layer == PIXELS else 1 / len(STYLE_LAYERS)
             self.scales[layer] = [
-                area
+                weight
+                * area
                 / pixels.areas.sum()
-                / len(layers)
                 / ((gram - target).square().sum() + self._LEAST_DISTANCE * target.square().sum())
                 for area, gram, target in zip(pixels.areas, start, targets, strict=True)
             ]

@@ -84,11 +84,12 @@ def stylize(
     style_mask: Source | None = None,
     regions: str = "auto",
     segmentation_model: str | None = None,
+    refine_masks: bool = False,
     size: int | None = None,
     steps: int = 100,
-    content_weight: float = 0.2,
+    content_weight: float = 0.1,
     style_weight: float = 1.0,
-    photorealism_weight: float = 300.0,
+    photorealism_weight: float = 150.0,
     tv_weight: float = 0.0,
     init: str = "color",
     smooth: bool | None = None,
@@ -115,6 +116,8 @@ def stylize(
             `pydpst.joint_regions`); "none" takes each photo as one.
         segmentation_model: for "auto", a semantic segmentation model of the transformers library,
             a name or a local folder, instead of clustered features.
+        refine_masks: whether to solve for the regions' borders, which then follow hair and
+            branches, but take longer.
         size: pixels of the result's longer side; None is the photo's own, at most 1024. Photos are
             never enlarged.
         steps: how many steps over all sizes.
@@ -161,7 +164,7 @@ def stylize(
     strengths = strengths_of(found.names, strength, lock)
     photo = resize(photo, _DEFAULT_SIZE if size is None else size)
     example = resize(example, _DEFAULT_SIZE if size is None else size)
-    masks, example_masks = found.masks(photo, example)
+    masks, example_masks = found.masks(photo, example, refine_masks)
     dtype = torch.bfloat16 if has_fast_bfloat16(target) else torch.float32
     vgg = VGGFeatures(CONTENT_LAYERS + STYLE_LAYERS, dtype=dtype).to(target)
 

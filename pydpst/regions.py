@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pydpst.guided import guided_filter
 from pydpst.image import Source, open_image
+from pydpst.laplacian import MattingLaplacian
 
 # The mask colours of Luan et al. 2017.
 _COLORS = {
@@ -52,19 +53,21 @@ class Regions:
     names: list[str]
     shared: int
 
-    def masks(self, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
-        """Soft masks (see `soft_masks`) of all the content's regions, and of the style's shared.
+    def masks(self, content: Tensor, style: Tensor, refine: bool = False) -> tuple[Tensor, Tensor]:
+        """Soft masks of all the content's regions, and of the style's shared ones.
 
         Args:
             content: (3, h, w) in [0, 1], of the labels' aspect.
             style: (3, h', w'), likewise.
+            refine: whether to solve for them (see `refined_masks`) instead of `soft_masks`.
 
         Returns:
             (len(names), h, w) and (shared, h', w'), float32.
         """
+        soften = refined_masks if refine else soft_masks
         return (
-            soft_masks(_resized(self.content, content), content, len(self.names)),
-            soft_masks(_resized(self.style, style), style, self.shared),
+            soften(_resized(self.content, content), content, len(self.names)),
+            soften(_resized(self.style, style), style, self.shared),
         )
 
     def hard_masks(self) -> tuple[Tensor, Tensor]:
@@ -278,6 +281,44 @@ def soft_masks(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
     hard = F.one_hot(labels + 1, regions + 1).permute(2, 0, 1).to(photo)
     if not hard[0].any() and regions == 1:
         return hard[1:]
-    radius = max(2, round(max(labels.shape) / 70))
-    soft = guided_filter(photo, hard, radius, eps=1e-4).clamp(0, 1)
+    soft = guided_filter(photo, hard, _reach(labels), eps=1e-4).clamp(0, 1)
     return (soft / soft.sum(0, keepdim=True).clamp_min(1e-6))[1:]
+
+
+def refined_masks(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
+    """Masks of a label map whose borders are mattes: they follow hair and branches.
+
+    A closed-form matte of each region (Levin et al. 2008, eq. 13): pixels far from any border keep
+    their label, the others are solved for with the matting Laplacian.
+
+    Args:
+        labels: as for `soft_masks`.
+        photo: likewise.
+        regions: likewise.
+
+    Returns:
+        As `soft_masks`.
+    """
+    hard = F.one_hot(labels + 1, regions + 1).permute(2, 0, 1).to(photo)
+    reach = _reach(labels)
+    least, most = (
+        sign * F.max_pool2d(sign * hard[None], 2 * reach + 1, 1, reach)[0] for sign in (-1, 1)
+    )
+    near = (least != most).any(0)
+    if not near.any():
+        return hard[1:]
+    soft, _ = MattingLaplacian(photo, eps=1e-5).solve(
+        torch.zeros_like(hard),
+        torch.zeros_like(photo[0]),
+        hard,
+        tol=1e-4,
+        free=near,
+        on_failure="warn",
+    )
+    soft = soft.clamp(0, 1)
+    return (soft / soft.sum(0, keepdim=True).clamp_min(1e-6))[1:]
+
+
+def _reach(labels: Tensor) -> int:
+    """How many pixels a label map's border may be off."""
+    return max(2, round(max(labels.shape) / 70))

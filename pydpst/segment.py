@@ -253,20 +253,24 @@ def _follow_colors(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
         return torch.zeros(size, dtype=torch.int64, device=photo.device)
     hard = F.one_hot(labels, regions).permute(2, 0, 1).float()[None].to(photo.device)
     share = F.interpolate(hard, size, mode="bilinear")
+    # Deep features blur what they see: near a border only the inner side of a region is sure.
+    outside = F.max_pool2d(F.pad(1 - hard, (2, 2, 2, 2), mode="replicate"), 5, 1)
+    sure = F.interpolate(1 - outside, size, mode="bilinear")
+    sure = torch.where(sure.sum((2, 3), keepdim=True) > 0, sure, share)
     bins = 16
     # The root tells dark colours apart: night photos have hardly any others.
     red, green, blue = (photo.clamp_min(0).sqrt() * (bins - 1e-3)).long()
     index = ((red * bins + green) * bins + blue).flatten()
     for reach in (24, 16, 8):
         histogram = torch.stack(
-            [torch.bincount(index, part.flatten(), bins**3) for part in share[0]]
+            [torch.bincount(index, part.flatten(), bins**3) for part in sure[0]]
         )
         smooth = F.avg_pool3d(histogram.view(1, regions, bins, bins, bins), 3, 1, 1)
         likelihood = smooth.view(regions, -1)
         likelihood = likelihood / likelihood.sum(1, keepdim=True).clamp_min(1e-9) + 1e-5
         prior = _blur(share, min(reach, min(size) // 2 - 1))
         share = prior * likelihood[:, index].view(1, regions, *size)
-        share = share / share.sum(1, keepdim=True)
+        share = sure = share / share.sum(1, keepdim=True)
     return share[0].argmax(0)
 
 

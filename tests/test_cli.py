@@ -163,7 +163,7 @@ def test_controls_by_region(run: Run, small_photo: Path) -> None:
     masks = ["--content-mask", small_photo.parent / "halves.png"]
     masks += ["--style-mask", small_photo.parent / "halves.png"]
     out = small_photo.parent / "out.png"
-    controls = ["--lock", "red", "--strength", "blue=0.5", "--no-smooth"]
+    controls = ["--lock", "red", "--strength", "blue=0.5", "--no-smooth", "--refine-masks"]
     command = ("stylize", small_photo, night, "-o", out, *masks, "--steps", "1")
     assert run(*command, *controls)[0] == 0
     before, after = (np.asarray(Image.open(path)).astype(float) for path in (small_photo, out))

@@ -14,6 +14,7 @@ from torch import Tensor
 import pydpst
 from pydpst.image import load_image
 from pydpst.matting import composite, load_trimap, matte
+from pydpst.regions import refined_masks, soft_masks
 
 pymatting = pytest.importorskip("pymatting")
 
@@ -260,3 +261,24 @@ def test_bad_commands(
     assert said.count("\n") == 1
     assert sentence in said
     assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_refined_region_masks_are_nearer_to_hair_than_soft_ones() -> None:
+    """From a label map whose strokes are lost and whose border is off."""
+    image, _, alpha = a_case("hair")
+    smooth = F.avg_pool2d(alpha[None, None], 9, 1, 4)[0, 0]
+    labels = (torch.roll(smooth, 1, 1) > 0.5).long()
+    soft, refined = (function(labels, image, 2) for function in (soft_masks, refined_masks))
+    torch.testing.assert_close(refined.sum(0), torch.ones(SIZE))
+    assert error(refined[1], alpha) < 0.95 * error(soft[1], alpha)
+    assert error(soft[1], alpha) < error(labels, alpha)
+    assert (refined_masks(torch.zeros_like(labels), image, 1) == 1).all()
+
+
+@pytest.mark.skipif(not LEMUR.is_dir(), reason="needs the matting case")
+def test_refined_region_masks_follow_fur() -> None:
+    image = load_image(LEMUR / "lemur.png")
+    alpha = load_image(LEMUR / "lemur_alpha.png")[0]
+    labels = (torch.roll(alpha, (3, 3), (0, 1)) > 0.5).long()
+    soft, refined = (function(labels, image, 2) for function in (soft_masks, refined_masks))
+    assert error(refined[1], alpha) < 0.5 * error(soft[1], alpha)

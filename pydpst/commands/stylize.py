@@ -30,6 +30,9 @@ def stylize(
     segmentation_model: Annotated[
         str | None, typer.Option(help="A transformers model to find regions: a name or a folder.")
     ] = None,
+    refine_masks: Annotated[
+        bool, typer.Option("--refine-masks", help="Let regions follow hair and branches; slower.")
+    ] = False,
     size: Annotated[int | None, typer.Option(help="Pixels of the longer side.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimisation steps.")] = None,
     content_weight: Annotated[float | None, typer.Option(help="Keep the content.")] = None,
@@ -73,6 +76,7 @@ def stylize(
     options = {
         "regions": regions,
         "segmentation_model": segmentation_model,
+        "refine_masks": refine_masks,
         "size": size,
         "steps": steps,
         "content_weight": content_weight,
