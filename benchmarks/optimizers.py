@@ -30,7 +30,7 @@ from pydpst.vgg import VGGFeatures, has_fast_bfloat16
 
 PHOTOS = Path(__file__).parent.parent / "examples/photos"
 PAIRS = (("city_day", "city_night"), ("mountain_path", "mountain_evening"))
-WEIGHTS = {"content": 0.1, "style": 1.0, "photorealism": 150.0}
+WEIGHTS = {"content": 0.2, "style": 1.0, "photorealism": 225.0}
 Losses = dict[str, float]
 
 

@@ -40,8 +40,8 @@ def main(
     whole = [torch.ones_like(photo[:1]) for photo in photos]
     level = Level(*photos, *whole, size)
     runs = {}
-    for name, weight in (("without", 0.0), ("with", 150.0)):
-        weights = {"content": 0.1, "style": 1.0, "photorealism": weight, "tv": 0.0}
+    for name, weight in (("without", 0.0), ("with", 225.0)):
+        weights = {"content": 0.2, "style": 1.0, "photorealism": weight, "tv": 0.0}
         runs[name] = descend(Objective(vgg, weights, level), level.content, steps + 2)
     seconds: dict[str, list[float]] = {"without": [], "with": []}
     for _ in range(steps + 2):

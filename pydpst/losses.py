@@ -128,47 +128,65 @@ class StyleLoss:
     Deviation: each layer's and region's squared distance is relative to the untouched content's
     own, and regions count by their area in the content; so the content's loss is (nearly) 1,
     whatever the photos. And where features come with PIXELS, the colours themselves are one more
-    layer: without it they drift from the style's as far as the deeper layers like. That layer comes
-    on top and weighs more, for it starts almost right, from the linear colour transfer.
+    layer: without it they drift from the style's as far as the deeper layers like. That layer weighs
+    as much as the others together, for it starts almost right, from the linear colour transfer.
 
     Args:
         content: the content's features in STYLE_LAYERS, and in PIXELS or not.
         style: the style's.
         content_masks: (R, H, W), soft, in [0, 1].
         style_masks: (R, H', W').
+        whole_share: in [0, 1], how much of the loss is that of all regions taken as one, for
+            regions that may be wrong.
     """
 
     # Where content and style agree from the start, their distance is no measure of anything.
     _LEAST_DISTANCE = 0.02
-    _PIXELS_WEIGHT = 5.0
 
     def __init__(
-        self, content: Features, style: Features, content_masks: Tensor, style_masks: Tensor
+        self,
+        content: Features,
+        style: Features,
+        content_masks: Tensor,
+        style_masks: Tensor,
+        whole_share: float = 0.0,
     ) -> None:
+        self.whole_share = whole_share if len(content_masks) > 1 else 0.0
         self.pixels: dict[str, RegionPixels] = {}
-        self.targets: dict[str, tuple[Tensor, ...]] = {}
+        self.targets: dict[str, list[Tensor]] = {}
         self.scales: dict[str, list[Tensor]] = {}
         layers = [layer for layer in (PIXELS, *STYLE_LAYERS) if layer in content]
         for layer in layers:
             pixels = RegionPixels(content_masks, content[layer])
-            targets = RegionPixels(style_masks, style[layer]).gram_matrices(style[layer].float())
-            start = pixels.gram_matrices(content[layer].float())
+            style_pixels = RegionPixels(style_masks, style[layer])
             self.pixels[layer] = pixels
+            start = self._gram_matrices(pixels, content[layer].float())
+            targets = self._gram_matrices(style_pixels, style[layer].float())
+            weight = 1.0 if layer == PIXELS else 1 / len(STYLE_LAYERS)
+            shares = [*((1 - self.whole_share) * pixels.areas / pixels.areas.sum())]
+            if self.whole_share > 0:
+                shares.append(pixels.areas.new_tensor(self.whole_share))
             self.targets[layer] = targets
-            weight = self._PIXELS_WEIGHT if layer == PIXELS else 1 / len(STYLE_LAYERS)
             self.scales[layer] = [
                 weight
-                * area
-                / pixels.areas.sum()
+                * share
                 / ((gram - target).square().sum() + self._LEAST_DISTANCE * target.square().sum())
-                for area, gram, target in zip(pixels.areas, start, targets, strict=True)
+                for share, gram, target in zip(shares, start, targets, strict=True)
             ]
+
+    def _gram_matrices(self, pixels: RegionPixels, features: Tensor) -> list[Tensor]:
+        """Those of the regions, and of all of them as one if that counts."""
+        grams = list(pixels.gram_matrices(features))
+        if self.whole_share > 0:
+            shares = pixels.areas / pixels.areas.sum()
+            grams.append(torch.stack([s * g for s, g in zip(shares, grams, strict=True)]).sum(0))
+        return grams
 
     def __call__(self, features: Features) -> Tensor:
         """The loss of an image's features in the same layers, a scalar."""
         loss = torch.zeros((), device=features[STYLE_LAYERS[0]].device)
         for layer, pixels in self.pixels.items():
-            grams = pixels.gram_matrices(features[layer])
+            grams = self._gram_matrices(pixels, features[layer])
             for gram, target, scale in zip(
                 grams, self.targets[layer], self.scales[layer], strict=True
             ):

@@ -33,6 +33,8 @@ from pydpst.vgg import VGGFeatures, has_fast_bfloat16
 _SMALLEST_LEVEL = 256
 # Without a size given, larger photos are worked on at this.
 _DEFAULT_SIZE = 1024
+# How much the photos as a whole count beside regions that were found and may be wrong.
+_WHOLE_SHARE = 0.4
 # Noise is far from any photo: the way there takes longer strides.
 _LEARNING_RATES = {"color": 0.015, "content": 0.015, "noise": 0.12}
 _REGIONS = ("auto", "none")
@@ -87,9 +89,9 @@ def stylize(
     refine_masks: bool = False,
     size: int | None = None,
     steps: int = 100,
-    content_weight: float = 0.1,
+    content_weight: float = 0.2,
     style_weight: float = 1.0,
-    photorealism_weight: float = 150.0,
+    photorealism_weight: float = 225.0,
     tv_weight: float = 0.0,
     init: str = "color",
     smooth: bool | None = None,
@@ -161,6 +163,7 @@ def stylize(
         found = joint_regions(photo, example, segmentation_model)
     else:
         found = one_region(photo, example)
+    whole_share = _WHOLE_SHARE if content_mask is None else 0.0
     strengths = strengths_of(found.names, strength, lock)
     photo = resize(photo, _DEFAULT_SIZE if size is None else size)
     example = resize(example, _DEFAULT_SIZE if size is None else size)
@@ -191,7 +194,7 @@ def stylize(
     try:
         for level, share in zip(levels, _shares(steps, len(levels)), strict=True):
             result.image, content_of_image = carried(level.content), level.content
-            objective = Objective(vgg, weights, level)
+            objective = Objective(vgg, weights, level, whole_share)
             for best, losses in descend(objective, result.image, share, rate):
                 result.image = best
                 result.losses.append(losses)
@@ -279,7 +282,13 @@ def _start(init: str, level: Level, seed: int) -> Tensor:
 class Objective:
     """The weighted losses of an image; those of weight 0 are not computed."""
 
-    def __init__(self, vgg: VGGFeatures, weights: dict[str, float], level: Level) -> None:
+    def __init__(
+        self,
+        vgg: VGGFeatures,
+        weights: dict[str, float],
+        level: Level,
+        whole_share: float = 0.0,
+    ) -> None:
         self.vgg = vgg
         self.weights = {name: weight for name, weight in weights.items() if weight > 0}
         with torch.no_grad():
@@ -288,7 +297,7 @@ class Objective:
             )
         self.guide = level.content
         self.content = ContentLoss(content)
-        self.style = StyleLoss(content, style, level.masks, level.style_masks)
+        self.style = StyleLoss(content, style, level.masks, level.style_masks, whole_share)
         self.photorealism = PhotorealismLoss(level.content)
 
     def __call__(self, image: Tensor) -> dict[str, Tensor]:

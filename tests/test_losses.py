@@ -172,4 +172,16 @@ def test_colours_are_a_layer_of_the_style_if_they_are_given() -> None:
         content | pixel_features(day), style | pixel_features(night), halves(), halves()
     )
     assert loss(style | pixel_features(night)).item() == pytest.approx(0, abs=1e-9)
-    assert loss(style | pixel_features(day)).item() == pytest.approx(5, rel=0.1)
+    assert loss(style | pixel_features(day)).item() == pytest.approx(1, rel=0.1)
+
+
+def test_a_share_of_the_loss_takes_all_regions_as_one() -> None:
+    """Halves with each other's style are wrong by region and right as a whole."""
+    style = {k: 3 * v for k, v in features(9).items()}
+    swapped = {k: v.flip(3) for k, v in style.items()}
+    by_region, mixed, whole = (
+        StyleLoss(features(0), style, halves(), halves(), share)(swapped).item()
+        for share in (0.0, 0.4, 1.0)
+    )
+    assert mixed == pytest.approx(0.6 * by_region + 0.4 * whole)
+    assert whole < 0.2 * by_region  # at the last layer, three pixels wide, the halves differ

@@ -47,7 +47,7 @@ def test_the_losses_are_by_step_and_fall(result: pydpst.Result) -> None:
     assert set(result.losses[0]) == {"content", "style", "photorealism", "total"}
     assert result.losses[-1]["total"] < 0.8 * result.losses[0]["total"]
     last = result.losses[-1]
-    weighted = 0.1 * last["content"] + last["style"] + 150 * last["photorealism"]
+    weighted = 0.2 * last["content"] + last["style"] + 225 * last["photorealism"]
     assert last["total"] == pytest.approx(weighted, rel=1e-4)
 
 
