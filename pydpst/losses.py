@@ -127,9 +127,9 @@ class StyleLoss:
 
     Deviation: each layer's and region's squared distance is relative to the untouched content's
     own, and regions count by their area in the content; so the content's loss is (nearly) 1,
-    whatever the photos. And where features come with PIXELS, the colours themselves are one more
-    layer: without it they drift from the style's as far as the deeper layers like. That layer weighs
-    as much as the others together, for it starts almost right, from the linear colour transfer.
+    whatever the photos. Where features come with PIXELS, the colours themselves are one more layer,
+    which counts as much as the others together; without it they drift as far from the style's as
+    the deeper layers like. The content's loss is then nearly 2.
 
     Args:
         content: the content's features in STYLE_LAYERS, and in PIXELS or not.

@@ -124,7 +124,7 @@ def stylize(
             never enlarged.
         steps: how many steps over all sizes.
         content_weight: of `ContentLoss`.
-        style_weight: of `StyleLoss`; the content's own is about 1.
+        style_weight: of `StyleLoss`; the content's own is about 2.
         photorealism_weight: of `PhotorealismLoss`; 0 is plain neural style transfer.
         tv_weight: of `tv_loss`.
         init: where to start: "color", the content recoloured region by region; "content"; "noise".
