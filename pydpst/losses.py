@@ -5,6 +5,7 @@ Each is normalised, so that one set of weights serves every photo and every reso
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import torch
@@ -130,22 +131,31 @@ class StyleLoss:
     def __init__(
         self, content: Features, style: Features, content_masks: Tensor, style_masks: Tensor
     ) -> None:
-        self.pixels: dict[str, RegionPixels] = {}
-        self.targets: dict[str, tuple[Tensor, ...]] = {}
-        self.scales: dict[str, list[Tensor]] = {}
-        for layer in STYLE_LAYERS:
-            pixels = RegionPixels(content_masks, content[layer])
-            targets = RegionPixels(style_masks, style[layer]).gram_matrices(style[layer].float())
+        self.pixels = {layer: RegionPixels(content_masks, content[layer]) for layer in STYLE_LAYERS}
+        self.targets = {
+            layer: RegionPixels(style_masks, style[layer]).gram_matrices(style[layer].float())
+            for layer in STYLE_LAYERS
+        }
+        self.scales = self._scales(content)
+
+    def for_content(self, content: Features) -> StyleLoss:
+        """The loss of another content of the same size and masks, against the same style."""
+        other = copy(self)
+        other.scales = other._scales(content)
+        return other
+
+    def _scales(self, content: Features) -> dict[str, list[Tensor]]:
+        scales = {}
+        for layer, pixels in self.pixels.items():
             start = pixels.gram_matrices(content[layer].float())
-            self.pixels[layer] = pixels
-            self.targets[layer] = targets
-            self.scales[layer] = [
+            scales[layer] = [
                 area
                 / pixels.areas.sum()
                 / len(STYLE_LAYERS)
                 / ((gram - target).square().sum() + self._LEAST_DISTANCE * target.square().sum())
-                for area, gram, target in zip(pixels.areas, start, targets, strict=True)
+                for area, gram, target in zip(pixels.areas, start, self.targets[layer], strict=True)
             ]
+        return scales
 
     def __call__(self, features: Features) -> Tensor:
         """The loss of an image's features in STYLE_LAYERS, a scalar."""
