@@ -125,7 +125,7 @@ def stylize(
         "tv": tv_weight,
     }
     _check_arguments(steps, weights, init, content_mask, style_mask)
-    target = _device(device)
+    target = chosen_device(device)
     photo = load_image(content, "content").to(target)
     example = load_image(style, "style").to(target)
     labels = None
@@ -190,7 +190,7 @@ def _check_arguments(
         raise ValueError(f"there is a {given}_mask but no {missing}_mask; give both or none.")
 
 
-def _device(device: str | torch.device | None) -> torch.device:
+def chosen_device(device: str | torch.device | None) -> torch.device:
     has_kernels = ops.build_info["cuda"] is not None
     if device is None:
         return torch.device("cuda" if has_kernels and torch.cuda.is_available() else "cpu")

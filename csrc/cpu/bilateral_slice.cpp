@@ -122,7 +122,6 @@ template <typename S>
 Tensor slice_apply(const Tensor& grid, const Tensor& guide, const Tensor& image) {
   const Batch<S> batch(grid, guide, image);
   Tensor out = torch::stable::new_empty(batch.image(), batch.image().sizes());
-  use_huge_pages(out);
   const int64_t height = image.size(2);
   torch::stable::parallel_for(0, image.size(0) * height, 1, [&](int64_t begin, int64_t end) {
     while (begin < end) {
@@ -158,8 +157,6 @@ std::tuple<Tensor, Tensor, Tensor> slice_apply_backward(const Tensor& grad, cons
   Tensor grid_grad = torch::stable::new_empty(grid, grid.sizes());
   Tensor guide_grad = torch::stable::new_empty(batch.guide(), batch.guide().sizes());
   Tensor image_grad = torch::stable::new_empty(batch.image(), batch.image().sizes());
-  use_huge_pages(guide_grad);
-  use_huge_pages(image_grad);
 
   const int64_t depth = grid.size(2), rows = grid.size(3), columns = grid.size(4);
   const std::vector<Band> all = bands(image.size(0), image.size(2), rows);
