@@ -8,16 +8,35 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pydpst.image import load_image, save_image
     from pydpst.laplacian import MattingLaplacian
+    from pydpst.models import apply, load
+    from pydpst.networks import BilateralGridNet, TransformerNet
     from pydpst.optimize import Result, stylize
+    from pydpst.training import train
 
-__all__ = ["MattingLaplacian", "Result", "load_image", "save_image", "stylize"]
+__all__ = [
+    "BilateralGridNet",
+    "MattingLaplacian",
+    "Result",
+    "TransformerNet",
+    "apply",
+    "load",
+    "load_image",
+    "save_image",
+    "stylize",
+    "train",
+]
 
 _MODULES = {
+    "BilateralGridNet": "networks",
     "MattingLaplacian": "laplacian",
     "Result": "optimize",
+    "TransformerNet": "networks",
+    "apply": "models",
+    "load": "models",
     "load_image": "image",
     "save_image": "image",
     "stylize": "optimize",
+    "train": "training",
 }
 
 

@@ -8,8 +8,10 @@ import warnings
 import typer
 
 from pydpst.commands import say
+from pydpst.commands.apply import apply, styles
 from pydpst.commands.info import info
 from pydpst.commands.stylize import stylize
+from pydpst.commands.train import train
 
 app = typer.Typer(
     help="Photo style transfer that stays a photo.",
@@ -17,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (stylize, info):
+for command in (stylize, train, apply, styles, info):
     app.command()(command)
 
 

@@ -44,21 +44,15 @@ def write_tensors(
         beside.unlink(missing_ok=True)
 
 
-def read_tensors(
-    path: str | os.PathLike[str], kind: str
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What `write_tensors` wrote: the tensors, and the JSON.
-
-    Raises:
-        ValueError: if the file is not there, damaged, of another kind or of a newer version.
-    """
-    path = Path(path)
+def _read(path: Path, kind: str, with_tensors: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not path.is_file():
         raise ValueError(f"the {kind} {path} does not exist; give the path of a {kind} file.")
+    tensors = {}
     try:
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {}).get(_FORMAT_KEY)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if with_tensors:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ValueError(
             f"the {kind} {path} is damaged or no safetensors file ({error}); give one that "
@@ -70,12 +64,33 @@ def read_tensors(
         about = None
     if not isinstance(about, dict) or about.get("kind") != kind:
         raise ValueError(f"{path} is no {kind} of pydpst; give one that `pydpst train` wrote.")
-    if about.get("version", 0) > _VERSION:
+    version = about.get("version")
+    if not isinstance(version, int) or version > _VERSION:
         raise ValueError(
-            f"the {kind} {path} has version {about['version']}, but this pydpst knows versions up "
-            f"to {_VERSION}; upgrade pydpst."
+            f"the {kind} {path} has version {version}, but this pydpst knows versions up to "
+            f"{_VERSION}; upgrade pydpst."
         )
     return tensors, about
+
+
+def read_tensors(
+    path: str | os.PathLike[str], kind: str
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What `write_tensors` wrote: the tensors, and the JSON.
+
+    Raises:
+        ValueError: if the file is not there, damaged, of another kind or of a newer version.
+    """
+    return _read(Path(path), kind, with_tensors=True)
+
+
+def read_about(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
+    """The JSON of `read_tensors` alone.
+
+    Raises:
+        ValueError: likewise.
+    """
+    return _read(Path(path), kind, with_tensors=False)[1]
 
 
 def save_model(network: nn.Module, path: str | os.PathLike[str], about: dict[str, Any]) -> None:

@@ -191,6 +191,11 @@ def _check_arguments(
 
 
 def chosen_device(device: str | torch.device | None) -> torch.device:
+    """The device to work on; None is the GPU if there is one.
+
+    Raises:
+        ValueError: if there is no such device here.
+    """
     has_kernels = ops.build_info["cuda"] is not None
     if device is None:
         return torch.device("cuda" if has_kernels and torch.cuda.is_available() else "cpu")

@@ -45,7 +45,7 @@ class TrainingLog:
                 raise ValueError(
                     "tensorboard is on, but not installed; run `pip install pydpst[tensorboard]`."
                 ) from None
-            self._writer = SummaryWriter(self.folder, purge_step=step)  # type: ignore[no-untyped-call]
+            self._writer = SummaryWriter(self.folder, purge_step=step)
 
     def _record(self, step: int, values: dict[str, float]) -> None:
         if self.folder is None:

@@ -6,7 +6,6 @@ import hashlib
 import math
 import os
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -37,8 +36,8 @@ from pydpst.training_log import TrainingLog
 from pydpst.training_photos import find_photos, read_photos, sample, step_shape
 from pydpst.vgg import VGGFeatures, has_fast_bfloat16
 
-_WARM_UP = 30
-_LEARNING_RATE = {"grid": 1e-3, "transformer": 1e-3}
+_WARM_UP = 50
+_LEARNING_RATE = {"grid": 3e-4, "transformer": 1e-3}
 _CHECKPOINT_SECONDS = 60.0
 # Photos held out are spread over the list, this many apart at least.
 _TRAINED_FOR_EACH_HELD_OUT = 4
@@ -80,7 +79,9 @@ class Settings:
         for name, least in (("steps", 1), ("batch", 1), ("size", 64), ("held_out", 0), ("seed", 0)):
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} is {value}; it must be a whole number of at least {least}.")
+                raise ValueError(
+                    f"{name} is {value}; it must be a whole number of at least {least}."
+                )
         for name, weight in self.weights().items():
             if not (math.isfinite(weight) and weight >= 0):
                 raise ValueError(f"{name}_weight is {weight}; it must be a number of at least 0.")
@@ -341,20 +342,22 @@ class Criterion:
         for i, (content, result) in enumerate(zip(contents, results, strict=True)):
             own = {layer: x[i : i + 1] for layer, x in before.items()}
             features = {layer: x[i : i + 1] for layer, x in after.items()}
-            terms: dict[str, Callable[[], Tensor]] = {
-                "content": lambda own=own, features=features: ContentLoss(own)(features),
-                "style": lambda own=own, features=features, shape=content.shape: (
-                    self._style_loss(shape, own)(features)
-                ),
-                "photorealism": lambda content=content, result=result: (
-                    PhotorealismLoss(content)(result)
-                ),
-                "tv": lambda result=result: tv_loss(result),
-            }
             for name in self.weights:
-                sums[name] = sums[name] + terms[name]() / len(contents)
+                loss = self._loss(name, own, features, content, result)
+                sums[name] = sums[name] + loss / len(contents)
         total = torch.stack([self.weights[name] * loss for name, loss in sums.items()]).sum()
         return {**sums, "total": total}
+
+    def _loss(
+        self, name: str, own: Features, features: Features, content: Tensor, result: Tensor
+    ) -> Tensor:
+        if name == "content":
+            return ContentLoss(own)(features)
+        if name == "style":
+            return self._style_loss(content.shape, own)(features)
+        if name == "photorealism":
+            return PhotorealismLoss(content)(result)
+        return tv_loss(result)
 
     @torch.no_grad()
     def _style_loss(self, shape: torch.Size, content: Features) -> StyleLoss:
@@ -408,10 +411,8 @@ class _Run:
         shape = step_shape(self.settings.seed, step, self.settings.size)
         share = self.accumulate * self.per_part
         first = step * self.settings.batch + self.processes.rank * share
-        photos = [
-            sample(self.photos, self.settings.seed, first + i, shape) for i in range(share)
-        ]
-        return list(torch.stack(photos).split(self.per_part))
+        photos = [sample(self.photos, self.settings.seed, first + i, shape) for i in range(share)]
+        return list(torch.split(torch.stack(photos), self.per_part))
 
     def advance(self) -> dict[str, float]:
         """Takes one step; the losses before it."""
@@ -471,7 +472,11 @@ class _Run:
         self.step = about["step"]
         prefix = "network."
         self.network.load_state_dict(
-            {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+            {
+                name[len(prefix) :]: value
+                for name, value in tensors.items()
+                if name.startswith(prefix)
+            }
         )
         for name, parameter in self.network.named_parameters():
             self.optimizer.state[parameter] = {
