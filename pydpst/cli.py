@@ -9,6 +9,7 @@ import typer
 
 from pydpst.commands import say
 from pydpst.commands.apply import apply, styles
+from pydpst.commands.export import export
 from pydpst.commands.info import info
 from pydpst.commands.stylize import stylize
 from pydpst.commands.train import train
@@ -19,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (stylize, train, apply, styles, info):
+for command in (stylize, train, apply, styles, export, info):
     app.command()(command)
 
 

@@ -29,7 +29,7 @@ class BilateralGridNet(nn.Module):
         width: channels of the first convolution.
     """
 
-    _COPY = 256
+    copy_side = 256
     _KNOTS = 8
     # Pixels whose guide is computed at once, so that what it takes stays in the cache.
     _PIXELS = 1 << 15
@@ -44,7 +44,7 @@ class BilateralGridNet(nn.Module):
         self.register_buffer("style_mean", torch.full((3,), 0.5, dtype=torch.float64))
         self.register_buffer("style_root", torch.eye(3, dtype=torch.float64))
         layers: list[nn.Module] = []
-        channels, side = 6, self._COPY
+        channels, side = 6, self.copy_side
         for _ in range(10):
             if side == cells:
                 break
@@ -105,7 +105,7 @@ class BilateralGridNet(nn.Module):
 
     def small_copy(self, image: Tensor) -> Tensor:
         """The photos (B, 3, H, W) at 256×256 pixels."""
-        size = (self._COPY, self._COPY)
+        size = (self.copy_side, self.copy_side)
         return F.interpolate(image, size, mode="bilinear", antialias=True)
 
     def linear_map(self, copy: Tensor) -> tuple[Tensor, Tensor]:
@@ -136,21 +136,30 @@ class BilateralGridNet(nn.Module):
 
     def guide(self, image: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
         """The guide (B, H, W) of photos with this linear map."""
-        weight = self.mix @ matrix
-        shift = self.mix @ offset - self.knots  # (B, 3, knots)
-        weight = weight.repeat_interleave(self._KNOTS, 1)
-        pixels, shift = image.flatten(2), shift.flatten(1)[..., None]
-        slopes = self.slopes.flatten()
         if torch.is_grad_enabled():
-            guide = slopes @ F.relu(torch.baddbmm(shift, weight, pixels)) + self.offset
-        else:
-            guide = image.new_empty(pixels.shape[0], pixels.shape[2])
-            for b in range(len(guide)):
-                for start in range(0, pixels.shape[2], self._PIXELS):
-                    part = slice(start, start + self._PIXELS)
-                    curves = torch.addmm(shift[b], weight[b], pixels[b, :, part]).relu_()
-                    torch.addmv(self.offset, curves.T, slopes, out=guide[b, part])
+            return self.guide_at_once(image, matrix, offset)
+        weight, shift = self._curves(matrix, offset)
+        pixels, slopes = image.flatten(2), self.slopes.flatten()
+        guide = image.new_empty(pixels.shape[0], pixels.shape[2])
+        for b in range(len(guide)):
+            for start in range(0, pixels.shape[2], self._PIXELS):
+                part = slice(start, start + self._PIXELS)
+                curves = torch.addmm(shift[b], weight[b], pixels[b, :, part]).relu_()
+                torch.addmv(self.offset, curves.T, slopes, out=guide[b, part])
         return guide.view(image.shape[0], *image.shape[-2:])
+
+    def guide_at_once(self, image: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
+        """The same, differentiable; it takes the memory of all curves."""
+        weight, shift = self._curves(matrix, offset)
+        curves = F.relu(weight @ image.flatten(2) + shift)
+        guide = self.slopes.flatten() @ curves + self.offset
+        return guide.view(image.shape[0], *image.shape[-2:])
+
+    def _curves(self, matrix: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+        """For each knot of each channel, what becomes of a colour before its ReLU."""
+        weight = (self.mix @ matrix).repeat_interleave(self._KNOTS, 1)
+        shift = self.mix @ offset - self.knots
+        return weight, shift.flatten(1)[..., None]
 
 
 def _statistics(image: Tensor) -> tuple[Tensor, Tensor]:

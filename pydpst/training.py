@@ -37,7 +37,9 @@ from pydpst.training_photos import find_photos, read_photos, sample, step_shape
 from pydpst.vgg import VGGFeatures, has_fast_bfloat16
 
 _WARM_UP = 50
-_LEARNING_RATE = {"grid": 3e-4, "transformer": 1e-3}
+_LEARNING_RATE = {"grid": 7e-4, "transformer": 1e-3}
+# The guide of a grid moves every pixel's transform at once.
+_GUIDE_RATE = 0.3
 _CHECKPOINT_SECONDS = 60.0
 # Photos held out are spread over the list, this many apart at least.
 _TRAINED_FOR_EACH_HELD_OUT = 4
@@ -55,6 +57,7 @@ class Settings:
         content_weight: of `ContentLoss`.
         style_weight: of `StyleLoss`.
         photorealism_weight: of `PhotorealismLoss`.
+        edge_weight: of 1 less `metrics.edge_similarity`.
         tv_weight: of `tv_loss`.
         held_out: how many photos are kept for validation.
         precision: of VGG and of the TransformerNet: "float32" or "bfloat16".
@@ -65,9 +68,10 @@ class Settings:
     steps: int = 1500
     batch: int = 4
     size: int = 384
-    content_weight: float = 0.1
+    content_weight: float = 0.02
     style_weight: float = 1.0
     photorealism_weight: float = 300.0
+    edge_weight: float = 1.0
     tv_weight: float = 0.0
     held_out: int = 8
     precision: str = "float32"
@@ -96,6 +100,7 @@ class Settings:
             "content": self.content_weight,
             "style": self.style_weight,
             "photorealism": self.photorealism_weight,
+            "edge": self.edge_weight,
             "tv": self.tv_weight,
         }
 
@@ -133,6 +138,7 @@ def train(
     content_weight: float = Settings.content_weight,
     style_weight: float = Settings.style_weight,
     photorealism_weight: float = Settings.photorealism_weight,
+    edge_weight: float = Settings.edge_weight,
     tv_weight: float = Settings.tv_weight,
     held_out: int = Settings.held_out,
     validate_steps: int | None = None,
@@ -166,6 +172,7 @@ def train(
         content_weight: of `ContentLoss`.
         style_weight: of `StyleLoss`; the content's own is about 1.
         photorealism_weight: of `PhotorealismLoss`.
+        edge_weight: of 1 less `metrics.edge_similarity`.
         tv_weight: of `tv_loss`.
         held_out: how many photos, evenly spread over the list, are kept for validation.
         validate_steps: steps between validations; None is a fifth of the steps.
@@ -197,6 +204,7 @@ def train(
         content_weight=content_weight,
         style_weight=style_weight,
         photorealism_weight=photorealism_weight,
+        edge_weight=edge_weight,
         tv_weight=tv_weight,
         held_out=held_out,
         precision=precision,
@@ -357,6 +365,8 @@ class Criterion:
             return self._style_loss(content.shape, own)(features)
         if name == "photorealism":
             return PhotorealismLoss(content)(result)
+        if name == "edge":
+            return 1 - metrics.edge_similarity(result, content)
         return tv_loss(result)
 
     @torch.no_grad()
@@ -397,7 +407,11 @@ class _Run:
         if processes.count > 1:
             self.parallel = DistributedDataParallel(self.network)
         self.criterion = Criterion(style, settings, processes.device)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), betas=(0.9, 0.99))
+        named = list(self.network.named_parameters())
+        guide = [p for name, p in named if name in ("mix", "knots", "slopes", "offset")]
+        rest = [p for _, p in named if not any(p is other for other in guide)]
+        groups = [{"params": rest, "scale": 1.0}, {"params": guide, "scale": _GUIDE_RATE}]
+        self.optimizer = torch.optim.Adam([g for g in groups if g["params"]], betas=(0.9, 0.99))
         self.step = 0
         digest = hashlib.sha256(style.numpy().tobytes())
         for photo in photos:
@@ -423,7 +437,8 @@ class _Run:
         warm_up = min(1.0, (self.step + 1) / _WARM_UP)
         cool_down = 0.5 + 0.5 * math.cos(math.pi * self.step / self.settings.steps)
         rate = _LEARNING_RATE[self.settings.model] * warm_up * cool_down
-        self.optimizer.param_groups[0]["lr"] = rate
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["scale"]
         self.optimizer.zero_grad()
         device = self.processes.device
         half = self.settings.precision == "bfloat16"

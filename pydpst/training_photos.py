@@ -21,7 +21,7 @@ _MARGIN = 1.5
 # Width by height of what the network is trained on.
 _SHAPES = (2.0, 1.5, 4 / 3, 1.0, 0.75)
 # Of the longer side asked for.
-_SCALES = (1.0, 0.8, 0.64)
+_SCALES = (1.0, 0.75)
 
 
 def find_photos(photos: str | os.PathLike[str] | Sequence[Source]) -> list[Source]:
