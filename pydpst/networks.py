@@ -64,9 +64,10 @@ class BilateralGridNet(nn.Module):
             nn.ReLU(),
             nn.Conv2d(64, 64, 1),
         )
-        self.grid = nn.Conv2d(64, 12 * depth, 1)
+        self.grid = nn.Conv2d(64, 12 * depth, 1, bias=False)
         nn.init.zeros_(self.grid.weight)
-        nn.init.zeros_(self.grid.bias)  # type: ignore[arg-type]
+        # What all cells of all photos have in common.
+        self.common = nn.Parameter(torch.zeros(12 * depth, 1, 1))
         # The curve of channel c is Σ slope · max(x - knot, 0); at first the guide is the mean.
         self.mix = nn.Parameter(torch.eye(3))
         self.knots = nn.Parameter(torch.linspace(0, 1, self._KNOTS + 1)[:-1].repeat(3, 1))
@@ -125,14 +126,20 @@ class BilateralGridNet(nn.Module):
         batch = copy.shape[0]
         recoloured = (matrix @ copy.flatten(2) + offset).view_as(copy)
         features = self.splat(torch.cat([copy, recoloured], 1) - 0.5)
-        change = self.grid(F.relu(self.local(features) + self.scene(features)))
+        # Adam moves all weights alike; what many of them add up to would jump.
+        own = 0.1 * self.grid(F.relu(self.local(features) + self.scene(features)))
+        change = self.common + own
         cells = change.shape[-2:]
-        change = change.view(batch, 3, 4, -1)
-        # (1 + M) (A x + b) + m, for the change's M and m.
-        first = torch.cat([matrix, offset], 2)
-        rows = torch.einsum("bikn,bkj->bijn", change[:, :, :3], first) + first[..., None]
-        rows = torch.cat([rows[:, :, :3], rows[:, :, 3:] + change[:, :, 3:]], 2)
-        return rows.view(batch, 12, self.depth, *cells)
+        change = change.view(batch, 3, 4, self.depth, -1)
+        # y + M (y - mean) + m for y = A x + b, the change's M and m, and the mean of y in the cell:
+        # so that M is contrast alone, and m brightness and tint.
+        mean = F.adaptive_avg_pool2d(recoloured, cells).flatten(2)
+        slope, shift = change[:, :, :3], change[:, :, 3]
+        rows = torch.einsum("bikzn,bkj->bijzn", slope, matrix) + matrix[..., None, None]
+        shift = shift + torch.einsum("bikzn,bkn->bizn", slope, offset - mean)
+        shift = shift + offset[..., None]
+        grid = torch.cat([rows, shift[:, :, None]], 2)
+        return grid.view(batch, 12, self.depth, *cells)
 
     def guide(self, image: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
         """The guide (B, H, W) of photos with this linear map."""

@@ -37,9 +37,10 @@ from pydpst.training_photos import find_photos, read_photos, sample, step_shape
 from pydpst.vgg import VGGFeatures, has_fast_bfloat16
 
 _WARM_UP = 50
-_LEARNING_RATE = {"grid": 7e-4, "transformer": 1e-3}
-# The guide of a grid moves every pixel's transform at once.
-_GUIDE_RATE = 0.3
+_LEARNING_RATE = {"grid": 6e-3, "transformer": 1e-3}
+# Of a grid's guide, which moves every pixel's transform at once, and of what all grids share.
+_RATES = {"mix": 0.3, "knots": 0.3, "slopes": 0.3, "offset": 0.3, "common": 2.0}
+_RANGE_WEIGHT = 30.0
 _CHECKPOINT_SECONDS = 60.0
 # Photos held out are spread over the list, this many apart at least.
 _TRAINED_FOR_EACH_HELD_OUT = 4
@@ -70,8 +71,8 @@ class Settings:
     size: int = 384
     content_weight: float = 0.02
     style_weight: float = 1.0
-    photorealism_weight: float = 300.0
-    edge_weight: float = 1.0
+    photorealism_weight: float = 100.0
+    edge_weight: float = 0.5
     tv_weight: float = 0.0
     held_out: int = 8
     precision: str = "float32"
@@ -338,22 +339,25 @@ class Criterion:
 
         Args:
             contents: (B, 3, H, W) in [0, 1].
-            results: likewise, restyled.
+            results: restyled; a little may lie outside [0, 1], which costs.
 
         Returns:
             Scalars by name.
         """
         with torch.no_grad():
             before = self.vgg(contents)
-        after = self.vgg(results)
+        after = self.vgg(results.clamp(0, 1))
         sums: dict[str, Tensor] = {name: results.new_zeros(()) for name in self.weights}
+        # What lies beyond is lost when the photo is saved.
+        sums["range"] = (results - results.clamp(0, 1)).square().mean()
         for i, (content, result) in enumerate(zip(contents, results, strict=True)):
             own = {layer: x[i : i + 1] for layer, x in before.items()}
             features = {layer: x[i : i + 1] for layer, x in after.items()}
             for name in self.weights:
                 loss = self._loss(name, own, features, content, result)
                 sums[name] = sums[name] + loss / len(contents)
-        total = torch.stack([self.weights[name] * loss for name, loss in sums.items()]).sum()
+        weights = {**self.weights, "range": _RANGE_WEIGHT}
+        total = torch.stack([weights[name] * loss for name, loss in sums.items()]).sum()
         return {**sums, "total": total}
 
     def _loss(
@@ -366,7 +370,7 @@ class Criterion:
         if name == "photorealism":
             return PhotorealismLoss(content)(result)
         if name == "edge":
-            return 1 - metrics.edge_similarity(result, content)
+            return 1 - metrics.edge_similarity(result.clamp(0, 1), content)
         return tv_loss(result)
 
     @torch.no_grad()
@@ -407,11 +411,11 @@ class _Run:
         if processes.count > 1:
             self.parallel = DistributedDataParallel(self.network)
         self.criterion = Criterion(style, settings, processes.device)
-        named = list(self.network.named_parameters())
-        guide = [p for name, p in named if name in ("mix", "knots", "slopes", "offset")]
-        rest = [p for _, p in named if not any(p is other for other in guide)]
-        groups = [{"params": rest, "scale": 1.0}, {"params": guide, "scale": _GUIDE_RATE}]
-        self.optimizer = torch.optim.Adam([g for g in groups if g["params"]], betas=(0.9, 0.99))
+        groups = [
+            {"params": [parameter], "scale": _RATES.get(name, 1.0)}
+            for name, parameter in self.network.named_parameters()
+        ]
+        self.optimizer = torch.optim.Adam(groups, betas=(0.9, 0.999))
         self.step = 0
         digest = hashlib.sha256(style.numpy().tobytes())
         for photo in photos:
@@ -450,8 +454,6 @@ class _Run:
                 self.parallel.require_backward_grad_sync = number == len(parts)
             with torch.autocast(device.type, torch.bfloat16, enabled=half):
                 results = self.parallel(contents)
-            # As it will be saved; the gradient passes, so that colours can come back from beyond.
-            results = results + (results.clamp(0, 1) - results).detach()
             losses = self.criterion(contents, results)
             (losses["total"] / len(parts)).backward()  # type: ignore[no-untyped-call]
             sums.append(torch.stack(list(losses.values())).detach())
