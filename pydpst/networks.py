@@ -64,6 +64,10 @@ class BilateralGridNet(nn.Module):
             nn.ReLU(),
             nn.Conv2d(64, 64, 1),
         )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d) and module.bias is not None:
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)
         self.grid = nn.Conv2d(64, 12 * depth, 1, bias=False)
         nn.init.zeros_(self.grid.weight)
         # What all cells of all photos have in common.
@@ -125,7 +129,7 @@ class BilateralGridNet(nn.Module):
         """The bilateral grid (B, 12, depth, cells, cells) of photos with this linear map."""
         batch = copy.shape[0]
         recoloured = (matrix @ copy.flatten(2) + offset).view_as(copy)
-        features = self.splat(torch.cat([copy, recoloured], 1) - 0.5)
+        features = self.splat(4 * (torch.cat([copy, recoloured], 1) - 0.5))
         # Adam moves all weights alike; what many of them add up to would jump.
         own = 0.1 * self.grid(F.relu(self.local(features) + self.scene(features)))
         change = self.common + own

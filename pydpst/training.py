@@ -37,9 +37,9 @@ from pydpst.training_photos import find_photos, read_photos, sample, step_shape
 from pydpst.vgg import VGGFeatures, has_fast_bfloat16
 
 _WARM_UP = 50
-_LEARNING_RATE = {"grid": 6e-3, "transformer": 1e-3}
+_LEARNING_RATE = {"grid": 1.5e-3, "transformer": 1e-3}
 # Of a grid's guide, which moves every pixel's transform at once, and of what all grids share.
-_RATES = {"mix": 0.3, "knots": 0.3, "slopes": 0.3, "offset": 0.3, "common": 2.0}
+_RATES = {"mix": 0.3, "knots": 0.3, "slopes": 0.3, "offset": 0.3, "common": 4.0}
 _RANGE_WEIGHT = 30.0
 _CHECKPOINT_SECONDS = 60.0
 # Photos held out are spread over the list, this many apart at least.

@@ -10,7 +10,10 @@ from conftest import Run
 from PIL import Image
 
 import pydpst
+from pydpst.image import resize
+from pydpst.metrics import edge_ssim
 from pydpst.model_file import save_model
+from pydpst.models import model_path, styles
 from pydpst.networks import BilateralGridNet
 
 
@@ -94,3 +97,17 @@ def test_outputs_are_checked_first(
         assert sentence in err
         assert err.count("\n") == 1
     assert run("apply", "nightfall", small_photo, "-o", tmp_path / "x.png")[0] == 2
+
+
+@pytest.mark.parametrize("style", sorted(styles()))
+def test_bundled_styles_are_small_attributed_and_gentle(style: str, city_day: Path) -> None:
+    assert model_path(style).stat().st_size <= 2e6
+    assert "Style photo: " in styles()[style]
+    photo = resize(pydpst.load_image(city_day), 256)
+    result = pydpst.apply(style, photo)
+    assert (result - photo).abs().mean() > 0.02
+    assert edge_ssim(result, photo) > 0.8
+
+
+def test_styles_are_listed(run: Run) -> None:
+    assert run("styles")[0] == 0

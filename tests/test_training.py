@@ -61,7 +61,9 @@ def test_it_learns_and_writes_a_model(photos: Path, style: Path, tmp_path: Path)
         [pydpst.load_image(photos / f"{number}.png")[:, :64, :64] for number in (0, 2, 3)]
     )
     criterion = Criterion(pydpst.load_image(style), Settings(), contents.device)
-    before, after = (criterion(contents, net(contents))["total"].item() for net in (untrained, network))
+    before, after = (
+        criterion(contents, net(contents))["total"].item() for net in (untrained, network)
+    )
     assert after < before
     (last,) = [p.metrics for p in seen if p.stage == "validate" and p.done == 30]
     assert 0 < last["style_distance"] < 1.5
