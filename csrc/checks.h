@@ -68,4 +68,35 @@ inline void check_image_gradient(const Tensor& image, const Tensor& whitening, c
   STD_TORCH_CHECK(p.size(1) == q.size(1), "p and q must have the same number of channels");
 }
 
+inline void check_slice(const Tensor& grid, const Tensor& guide, const Tensor& image) {
+  STD_TORCH_CHECK(image.dim() == 4 && image.size(1) == 3, "image must have the shape (B, 3, H, W)");
+  STD_TORCH_CHECK(
+      image.scalar_type() == ScalarType::Float || image.scalar_type() == ScalarType::Double,
+      "image must be float32 or float64");
+  STD_TORCH_CHECK(grid.dim() == 5 && grid.size(0) == image.size(0) && grid.size(1) == 12 &&
+                      grid.size(2) > 0 && grid.size(3) > 0 && grid.size(4) > 0,
+                  "grid must have the shape (B, 12, D, Gh, Gw), the image's batch size and cells");
+  STD_TORCH_CHECK(guide.dim() == 3 && guide.size(0) == image.size(0) &&
+                      guide.size(1) == image.size(2) && guide.size(2) == image.size(3),
+                  "guide must have the shape (B, H, W) of the image");
+  for (const Tensor* other : {&grid, &guide}) {
+    STD_TORCH_CHECK(other->scalar_type() == image.scalar_type(),
+                    "grid, guide and image must have the same dtype");
+    STD_TORCH_CHECK(other->is_cuda() == image.is_cuda() &&
+                        other->get_device_index() == image.get_device_index(),
+                    "grid, guide and image must be on the same device");
+  }
+}
+
+inline void check_slice_backward(const Tensor& grad, const Tensor& grid, const Tensor& guide,
+                                 const Tensor& image) {
+  check_slice(grid, guide, image);
+  STD_TORCH_CHECK(grad.dim() == 4 && grad.size(0) == image.size(0) && grad.size(1) == 3 &&
+                      grad.size(2) == image.size(2) && grad.size(3) == image.size(3) &&
+                      grad.scalar_type() == image.scalar_type() &&
+                      grad.is_cuda() == image.is_cuda() &&
+                      grad.get_device_index() == image.get_device_index(),
+                  "grad must have the image's shape, dtype and device");
+}
+
 }  // namespace pydpst

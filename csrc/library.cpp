@@ -25,6 +25,13 @@ STABLE_TORCH_LIBRARY(pydpst, library) {
   library.def(
       "matting_image_gradient(Tensor image, Tensor whitening, Tensor p, Tensor q, int radius) -> "
       "Tensor");
+  // Slices a bilateral grid (B, 12, D, Gh, Gw) of 3×4 colour transforms at each pixel's place and
+  // guide (B, H, W), and applies them to an image (B, 3, H, W); see slice.h.
+  library.def("bilateral_slice_apply(Tensor grid, Tensor guide, Tensor image) -> Tensor");
+  // The gradients of its result, times grad (B, 3, H, W), in the grid, the guide and the image.
+  library.def(
+      "bilateral_slice_apply_backward(Tensor grad, Tensor grid, Tensor guide, Tensor image) -> "
+      "(Tensor, Tensor, Tensor)");
 }
 
 PYBIND11_MODULE(_C, module) {

@@ -8,15 +8,7 @@
 // this one is far from singular where red, green and blue are all but equal, which is where
 // rounding W to float32 would cost most.
 
-#ifndef PYDPST_INLINE
-#if defined(__CUDACC__)
-#define PYDPST_INLINE __host__ __device__ __forceinline__
-#define PYDPST_UNROLL _Pragma("unroll")
-#else
-#define PYDPST_INLINE inline __attribute__((always_inline))
-#define PYDPST_UNROLL _Pragma("GCC unroll 32")
-#endif
-#endif
+#include "inline.h"
 
 // The number of entries of a lower triangle, packed by rows; also where row `side` starts.
 PYDPST_INLINE constexpr int triangle(int side) { return side * (side + 1) / 2; }

@@ -9,31 +9,44 @@ if TYPE_CHECKING:
     from pydpst.image import load_image, save_image
     from pydpst.laplacian import MattingLaplacian
     from pydpst.matting import estimate_alpha, estimate_foreground
+    from pydpst.models import apply, load
+    from pydpst.networks import BilateralGridNet, TransformerNet
     from pydpst.optimize import Result, stylize
     from pydpst.solver import Convergence, ConvergenceError
+    from pydpst.training import train
 
 __all__ = [
+    "BilateralGridNet",
     "Convergence",
     "ConvergenceError",
     "MattingLaplacian",
     "Result",
+    "TransformerNet",
+    "apply",
     "estimate_alpha",
     "estimate_foreground",
+    "load",
     "load_image",
     "save_image",
     "stylize",
+    "train",
 ]
 
 _MODULES = {
+    "BilateralGridNet": "networks",
     "Convergence": "solver",
     "ConvergenceError": "solver",
     "MattingLaplacian": "laplacian",
     "Result": "optimize",
+    "TransformerNet": "networks",
+    "apply": "models",
     "estimate_alpha": "matting",
     "estimate_foreground": "matting",
+    "load": "models",
     "load_image": "image",
     "save_image": "image",
     "stylize": "optimize",
+    "train": "training",
 }
 
 

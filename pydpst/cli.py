@@ -8,11 +8,14 @@ import warnings
 import typer
 
 from pydpst.commands import say
+from pydpst.commands.apply import apply, styles
 from pydpst.commands.evaluate import evaluate
+from pydpst.commands.export import export
 from pydpst.commands.info import info
 from pydpst.commands.matte import matte
 from pydpst.commands.segment import segment
 from pydpst.commands.stylize import stylize
+from pydpst.commands.train import train
 
 app = typer.Typer(
     help="Photo style transfer that stays a photo.",
@@ -20,7 +23,17 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (stylize, segment, evaluate, matte, info):
+for command in (
+    stylize,
+    segment,
+    evaluate,
+    train,
+    apply,
+    styles,
+    export,
+    matte,
+    info,
+):
     app.command()(command)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 # The variance of 8-bit noise and of JPEG in flat regions, which a transfer must not stretch.
-_NOISE_VARIANCE = 1e-4
+NOISE_VARIANCE = 1e-4
 
 
 def _statistics(pixels: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -15,7 +15,7 @@ def _statistics(pixels: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     mean = pixels @ weight
     centred = pixels - mean[:, None]
     covariance = (centred * weight) @ centred.T
-    return mean, covariance + _NOISE_VARIANCE * torch.eye(3, dtype=pixels.dtype)
+    return mean, covariance + NOISE_VARIANCE * torch.eye(3, dtype=pixels.dtype)
 
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:

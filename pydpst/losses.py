@@ -5,6 +5,7 @@ Each is normalised, so that one set of weights serves every photo and every reso
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import torch
@@ -152,27 +153,37 @@ class StyleLoss:
         whole_share: float = 0.0,
     ) -> None:
         self.whole_share = whole_share if len(content_masks) > 1 else 0.0
-        self.pixels: dict[str, RegionPixels] = {}
-        self.targets: dict[str, list[Tensor]] = {}
-        self.scales: dict[str, list[Tensor]] = {}
         layers = [layer for layer in (PIXELS, *STYLE_LAYERS) if layer in content]
-        for layer in layers:
-            pixels = RegionPixels(content_masks, content[layer])
-            style_pixels = RegionPixels(style_masks, style[layer])
-            self.pixels[layer] = pixels
-            start = self._gram_matrices(pixels, content[layer].float())
-            targets = self._gram_matrices(style_pixels, style[layer].float())
+        self.pixels = {layer: RegionPixels(content_masks, content[layer]) for layer in layers}
+        self.targets = {
+            layer: self._gram_matrices(
+                RegionPixels(style_masks, style[layer]), style[layer].float()
+            )
+            for layer in layers
+        }
+        self.scales = self._scales(content)
+
+    def for_content(self, content: Features) -> StyleLoss:
+        """The loss of another content of the same size and masks, against the same style."""
+        other = copy(self)
+        other.scales = other._scales(content)
+        return other
+
+    def _scales(self, content: Features) -> dict[str, list[Tensor]]:
+        scales = {}
+        for layer, pixels in self.pixels.items():
             weight = 1.0 if layer == PIXELS else 1 / len(STYLE_LAYERS)
             shares = [*((1 - self.whole_share) * pixels.areas / pixels.areas.sum())]
             if self.whole_share > 0:
                 shares.append(pixels.areas.new_tensor(self.whole_share))
-            self.targets[layer] = targets
-            self.scales[layer] = [
+            start = self._gram_matrices(pixels, content[layer].float())
+            scales[layer] = [
                 weight
                 * share
                 / ((gram - target).square().sum() + self._LEAST_DISTANCE * target.square().sum())
-                for share, gram, target in zip(shares, start, targets, strict=True)
+                for share, gram, target in zip(shares, start, self.targets[layer], strict=True)
             ]
+        return scales
 
     def _gram_matrices(self, pixels: RegionPixels, features: Tensor) -> list[Tensor]:
         """Those of the regions, and of all of them as one if that counts."""

@@ -258,7 +258,8 @@ def _edges(image: Tensor) -> Tensor:
     padded = F.pad(luminance[None, None], (1, 1, 1, 1), mode="replicate")
     kernel = image.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 4
     gradient = F.conv2d(padded, torch.stack([kernel, kernel.T])[:, None])
-    return gradient.square().sum(1, keepdim=True).sqrt()
+    # Its length has no derivative at 0.
+    return (gradient.square().sum(1, keepdim=True) + 1e-12).sqrt()
 
 
 def _blur(x: Tensor) -> Tensor:
@@ -269,7 +270,7 @@ def _blur(x: Tensor) -> Tensor:
     return F.conv2d(F.conv2d(x, kernel.view(1, 1, 1, 11)), kernel.view(1, 1, 11, 1))
 
 
-def edge_ssim(result: Tensor, content: Tensor) -> float:
+def edge_similarity(result: Tensor, content: Tensor) -> Tensor:
     """How much of the content's edges the result keeps: the SSIM of their edge maps.
 
     SSIM is that of Wang et al. 2004, eq. 13; taking it between edge maps is common for
@@ -281,7 +282,7 @@ def edge_ssim(result: Tensor, content: Tensor) -> float:
         content: (3, H, W), likewise.
 
     Returns:
-        The mean SSIM.
+        The mean SSIM, a scalar; differentiable.
 
     Raises:
         ValueError: if the shapes do not agree.
@@ -294,7 +295,12 @@ def edge_ssim(result: Tensor, content: Tensor) -> float:
     c1, c2 = 0.01**2, 0.03**2
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
-    return (luminance * structure).mean().item()
+    return (luminance * structure).mean()
+
+
+def edge_ssim(result: Tensor, content: Tensor) -> float:
+    """The number that `edge_similarity` gives."""
+    return edge_similarity(result, content).item()
 
 
 def photorealism_residual(result: Tensor, content: Tensor, eps: float = 1e-7) -> float:

@@ -70,6 +70,10 @@ _whitening: Callable[..., Tensor] = _ops.pydpst.matting_whitening
 _matvec: Callable[..., Tensor] = _ops.pydpst.matting_matvec
 _diagonal: Callable[..., Tensor] = _ops.pydpst.matting_diagonal
 _image_gradient: Callable[..., Tensor] = _ops.pydpst.matting_image_gradient
+_slice_apply: Callable[..., Tensor] = _ops.pydpst.bilateral_slice_apply
+_slice_apply_backward: Callable[..., tuple[Tensor, Tensor, Tensor]] = (
+    _ops.pydpst.bilateral_slice_apply_backward
+)
 
 
 def matting_whitening(image: Tensor, eps: float, radius: int) -> Tensor:
@@ -137,6 +141,43 @@ def matting_image_gradient(
     return _image_gradient(image, whitening, p, q, radius)
 
 
+def bilateral_slice_apply(grid: Tensor, guide: Tensor, image: Tensor) -> Tensor:
+    """Slices a bilateral grid of affine colour transforms and applies them, in one pass.
+
+    Each pixel's transform is interpolated trilinearly at its place in the image and at its guide
+    (Chen et al. 2007, section 3; Gharbi et al. 2017, eq. 3). The cells lie evenly over the image
+    and over the guide's range, values at their middles, and the border is continued, as by
+    `torch.nn.functional.grid_sample` with ``align_corners=False, padding_mode="border"``.
+
+    Args:
+        grid: (B, 12, D, Gh, Gw), float32 or float64: 3×4 matrices by rows, which map
+            (r, g, b, 1); D cells along the guide, Gh × Gw over the image.
+        guide: (B, H, W), of grid's dtype; values beyond [0, 1] count as 0 or 1.
+        image: (B, 3, H, W), of grid's dtype.
+
+    Returns:
+        (B, 3, H, W), differentiable once in all three.
+    """
+    return _slice_apply(grid, guide, image)
+
+
+def bilateral_slice_apply_backward(
+    grad: Tensor, grid: Tensor, guide: Tensor, image: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of Σ grad · bilateral_slice_apply(grid, guide, image).
+
+    Args:
+        grad: (B, 3, H, W), of grid's dtype.
+        grid: as for `bilateral_slice_apply`.
+        guide: likewise.
+        image: likewise.
+
+    Returns:
+        The gradients in grid, guide and image, shaped like them; they have none themselves.
+    """
+    return _slice_apply_backward(grad, grid, guide, image)
+
+
 def _whitening_fake(image: Tensor, eps: float, radius: int) -> Tensor:
     batch, channels, height, width = image.shape
     planes = channels * (channels + 1) // 2
@@ -155,6 +196,16 @@ def _image_gradient_fake(
     image: Tensor, whitening: Tensor, p: Tensor, q: Tensor, radius: int
 ) -> Tensor:
     return image.new_empty(image.shape)
+
+
+def _slice_apply_fake(grid: Tensor, guide: Tensor, image: Tensor) -> Tensor:
+    return image.new_empty(image.shape)
+
+
+def _slice_apply_backward_fake(
+    grad: Tensor, grid: Tensor, guide: Tensor, image: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    return grid.new_empty(grid.shape), guide.new_empty(guide.shape), image.new_empty(image.shape)
 
 
 def _save_matvec(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, int], output: Tensor) -> None:
@@ -180,6 +231,21 @@ def _image_gradient_backward(ctx: Any, grad: Tensor) -> None:
     )
 
 
+def _save_slice_apply(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _slice_apply_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return bilateral_slice_apply_backward(grad, *ctx.saved_tensors)
+
+
+def _slice_apply_second(ctx: Any, *grads: Tensor) -> None:
+    raise NotImplementedError(
+        "bilateral_slice_apply has first derivatives only; "
+        "pydpst.reference.bilateral_slice_apply has more."
+    )
+
+
 def _fold(tensor: Tensor, dim: int | None, size: int) -> Tensor:
     """A vmapped dimension made part of the batch: (V·B, ...)."""
     tensor = tensor.expand(size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
@@ -191,13 +257,16 @@ def _unfold(tensor: Tensor, dim: int, size: int) -> Tensor:
     return tensor.reshape(*tensor.shape[:dim], size, rest, *tensor.shape[dim + 1 :])
 
 
-def _vmap_over_batch(op: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, int]]:
-    def rule(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:
+def _vmap_over_batch(op: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
+    def rule(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
         folded = [
             _fold(arg, dim, info.batch_size) if isinstance(arg, Tensor) else arg
             for arg, dim in zip(args, in_dims, strict=True)
         ]
-        return _unfold(op(*folded), 0, info.batch_size), 0
+        out = op(*folded)
+        if isinstance(out, tuple):
+            return tuple(_unfold(one, 0, info.batch_size) for one in out), (0,) * len(out)
+        return _unfold(out, 0, info.batch_size), 0
 
     return rule
 
@@ -217,6 +286,12 @@ for _name, _fake, _vmap in [
     ("matting_matvec", _matvec_fake, _matvec_vmap),
     ("matting_diagonal", _diagonal_fake, _vmap_over_batch(matting_diagonal)),
     ("matting_image_gradient", _image_gradient_fake, _vmap_over_batch(matting_image_gradient)),
+    ("bilateral_slice_apply", _slice_apply_fake, _vmap_over_batch(bilateral_slice_apply)),
+    (
+        "bilateral_slice_apply_backward",
+        _slice_apply_backward_fake,
+        _vmap_over_batch(bilateral_slice_apply_backward),
+    ),
 ]:
     _register.register_fake(f"pydpst::{_name}", _fake)
     _register.register_vmap(f"pydpst::{_name}", _vmap)
@@ -225,3 +300,7 @@ for _name, _fake, _vmap in [
 
 _register.register_autograd("pydpst::matting_matvec", _matvec_backward, setup_context=_save_matvec)
 _register.register_autograd("pydpst::matting_image_gradient", _image_gradient_backward)
+_register.register_autograd(
+    "pydpst::bilateral_slice_apply", _slice_apply_gradients, setup_context=_save_slice_apply
+)
+_register.register_autograd("pydpst::bilateral_slice_apply_backward", _slice_apply_second)

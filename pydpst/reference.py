@@ -40,3 +40,27 @@ def matting_matvec(image: Tensor, p: Tensor, eps: float = 1e-7, radius: int = 1)
     residual = signal - torch.einsum("bkgc,bgkn->bckn", slope, guide)
     columns = residual.transpose(2, 3).reshape(p.shape[0], p.shape[1] * size, -1)
     return F.fold(columns, p.shape[-2:], 2 * radius + 1)
+
+
+def bilateral_slice_apply(grid: Tensor, guide: Tensor, image: Tensor) -> Tensor:
+    """Slices a bilateral grid of affine colour transforms and applies them to an image.
+
+    The transform of every pixel is there in full before it is applied (Gharbi et al. 2017, eq. 3).
+
+    Args:
+        grid: (B, 12, D, Gh, Gw), 3×4 matrices by rows.
+        guide: (B, H, W) in [0, 1].
+        image: (B, 3, H, W).
+
+    Returns:
+        (B, 3, H, W), differentiable in all three.
+    """
+    batch, _, height, width = image.shape
+    y = torch.arange(height, dtype=image.dtype, device=image.device) + 0.5
+    x = torch.arange(width, dtype=image.dtype, device=image.device) + 0.5
+    y, x = torch.meshgrid(2 * y / height - 1, 2 * x / width - 1, indexing="ij")
+    places = torch.stack([x.expand_as(guide), y.expand_as(guide), 2 * guide - 1], -1)
+    coefficients = F.grid_sample(
+        grid, places[:, None], padding_mode="border", align_corners=False
+    ).view(batch, 3, 4, height, width)
+    return torch.einsum("bijhw,bjhw->bihw", coefficients[:, :, :3], image) + coefficients[:, :, 3]

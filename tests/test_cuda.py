@@ -53,6 +53,20 @@ def test_gradients_equal_the_cpus() -> None:
         assert distance(have, want) < 1e-9
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_slicing_equals_the_cpu(dtype: torch.dtype) -> None:
+    arguments = [random(2, 12, 8, 5, 6), random(2, 61, 83, seed=1), random(2, 3, 61, 83, seed=2)]
+    results = []
+    for device, kind in (("cpu", torch.float64), ("cuda", dtype), ("cuda", dtype)):
+        leaves = [argument.to(device, kind).requires_grad_() for argument in arguments]
+        out = ops.bilateral_slice_apply(*leaves)
+        weight = random(*out.shape, seed=3).to(out)
+        results.append([out.detach(), *torch.autograd.grad((out * weight).sum(), leaves)])
+    for want, have, again in zip(*results, strict=True):
+        assert distance(have, want) < (1e-12 if dtype == torch.float64 else 1e-5)
+        assert torch.equal(have, again)
+
+
 def test_the_current_stream_is_used() -> None:
     """The kernel waits for what was queued on the stream before it."""
     guide = random(3, 512, 512, dtype=torch.float32).cuda()

@@ -20,15 +20,24 @@ EPS = 1e-3
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 
 
-@pytest.fixture(scope="module")
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The kernels as a program that stops at the first index or conversion out of range."""
-    program = tmp_path_factory.mktemp("cuda_shim") / "kernels"
-    source = ROOT / "tests" / "cuda_shim" / "main.cpp"
+def build(source: str, folder: Path) -> Path:
+    """Kernels as a program that stops at the first index or conversion out of range."""
+    program = folder / "kernels"
     command = ["g++", "-std=c++20", "-O1", "-DPYDPST_THREADS=64", f"-I{ROOT / 'csrc' / 'cuda'}"]
     command += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    subprocess.run([*command, source, "-o", program], check=True)
+    source_file = ROOT / "tests" / "cuda_shim" / source
+    subprocess.run([*command, source_file, "-o", program], check=True)
     return program
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("main.cpp", tmp_path_factory.mktemp("cuda_shim"))
+
+
+@pytest.fixture(scope="module")
+def slice_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("slice.cpp", tmp_path_factory.mktemp("cuda_shim"))
 
 
 def run(program: Path, operation: int, radius: int, *arrays: Tensor, channels: int = 0) -> Tensor:
@@ -97,3 +106,43 @@ def test_kernels_equal_the_reference(
     (gradient,) = torch.autograd.grad((want * q.double()).sum(), guide)
     have = run(kernels, IMAGE_GRADIENT, radius, image, whitening, p, q, channels=channels)
     check(have, gradient)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        # batch, height, width, depth, rows, columns
+        (2, 13, 70, 8, 3, 4),
+        (1, 9, 5, 1, 1, 1),
+        (1, 4, 3, 5, 6, 7),  # more cells than pixels
+        (1, 40, 9, 9, 2, 1),
+    ],
+    ids=str,
+)
+def test_slice_kernels_equal_the_reference(
+    slice_kernels: Path, shape: tuple[int, ...], dtype: torch.dtype
+) -> None:
+    batch, height, width, depth, rows, columns = shape
+    generator = torch.Generator().manual_seed(0)
+
+    def rand(*shape: int) -> Tensor:
+        return torch.rand(shape, dtype=torch.float64, generator=generator).to(dtype)
+
+    arguments = [rand(batch, 12, depth, rows, columns), 1.4 * rand(batch, height, width) - 0.2]
+    arguments.append(rand(batch, 3, height, width))
+    grad = rand(batch, 3, height, width)
+    leaves = [argument.double().requires_grad_() for argument in arguments]
+    out = reference.bilateral_slice_apply(*leaves)
+    want = [out.detach(), *torch.autograd.grad(out, leaves, grad.double())]
+    results = []
+    for falling in (False, True):
+        message = struct.pack("8q", *shape, dtype == torch.float64, falling)
+        message += b"".join(array.detach().numpy().tobytes() for array in (*arguments, grad))
+        done = subprocess.run([slice_kernels], input=message, capture_output=True, timeout=60)
+        assert done.returncode == 0, done.stderr.decode()[-3000:]
+        results.append(torch.frombuffer(bytearray(done.stdout), dtype=dtype))
+    assert torch.equal(*results)
+    for have, one in zip(results[0].split([one.numel() for one in want]), want, strict=True):
+        tolerance = 1e-12 if dtype == torch.float64 else 1e-5
+        assert (have.double() - one.flatten()).norm() <= tolerance * max(1, one.norm())

@@ -97,6 +97,14 @@ def test_style_loss_is_one_on_the_content_and_zero_on_the_style() -> None:
     assert loss(style).item() == pytest.approx(0, abs=1e-9)
 
 
+def test_style_loss_for_another_content_is_that_of_its_own() -> None:
+    content, other, style, result = (features(seed) for seed in (0, 40, 9, 20))
+    loss = StyleLoss(content, style, halves(), halves())
+    have = loss.for_content(other)(result)
+    torch.testing.assert_close(have, StyleLoss(other, style, halves(), halves())(result))
+    assert have.item() != pytest.approx(loss(result).item())
+
+
 def test_style_loss_does_not_depend_on_resolution_or_contrast() -> None:
     content, style, result = features(0), features(9), features(20)
     want = StyleLoss(content, style, halves(), halves())(result)

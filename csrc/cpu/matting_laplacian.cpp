@@ -11,11 +11,8 @@
 #include <new>
 #include <utility>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 #include "../checks.h"
+#include "processor.h"
 
 #define PYDPST_INLINE_LAMBDA __attribute__((always_inline))
 
@@ -71,43 +68,14 @@ class Buffer {
 // do not compete for the same places in the cache.
 constexpr int64_t padded(int64_t length) { return ((length + 7) / 8 | 1) * 8; }
 
-namespace baseline {
-#define PYDPST_VECTOR_BYTES 16
-#include "kernels.h"
-#undef PYDPST_VECTOR_BYTES
-}  // namespace baseline
-
-// clang has no such pragma; it gets the baseline.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define PYDPST_X86 1
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
-namespace avx2 {
-#define PYDPST_VECTOR_BYTES 32
-#include "kernels.h"
-#undef PYDPST_VECTOR_BYTES
-}  // namespace avx2
-#pragma GCC pop_options
-
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,fma,prefer-vector-width=512")
-namespace avx512 {
-#define PYDPST_VECTOR_BYTES 64
-#include "kernels.h"
-#undef PYDPST_VECTOR_BYTES
-}  // namespace avx512
-#pragma GCC pop_options
-#endif
+#define PYDPST_KERNELS "kernels.h"
+#include "instruction_sets.h"
 
 template <typename S, int G>
 const Kernels<S>& kernels_for_this_processor() {
 #if PYDPST_X86
-  static const bool has_avx512 =
-      __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
-  static const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (has_avx512) return avx512::kernels<S, G>;
-  if (has_avx2) return avx2::kernels<S, G>;
+  if (has_avx512()) return avx512::kernels<S, G>;
+  if (has_avx2()) return avx2::kernels<S, G>;
 #endif
   return baseline::kernels<S, G>;
 }
@@ -148,18 +116,6 @@ Call<S> call_for(const Tensor& image, int64_t sample, int64_t radius) {
   call.plane = call.height * call.width;
   call.radius = radius;
   return call;
-}
-
-// Asks for huge pages: a large tensor's memory is fresh, and its page faults, one for every 4 KiB,
-// would take about as long as a product.
-void use_huge_pages(Tensor& out) {
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-  constexpr uintptr_t huge = 1 << 21;
-  const uintptr_t begin = reinterpret_cast<uintptr_t>(out.mutable_data_ptr());
-  const uintptr_t end = begin + out.numel() * out.element_size();
-  const uintptr_t first = (begin + huge - 1) / huge * huge, last = end / huge * huge;
-  if (last > first) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-#endif
 }
 
 template <typename S>

@@ -1,0 +1,39 @@
+// What the processor at hand can do, and fresh memory for large results.
+#pragma once
+
+#include <cstdint>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+#include <torch/csrc/stable/tensor.h>
+
+namespace pydpst {
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+inline bool has_avx512() {
+  static const bool has = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+  return has;
+}
+
+inline bool has_avx2() {
+  static const bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  return has;
+}
+#endif
+
+// Asks for huge pages: a large tensor's memory is fresh, and its page faults, one for every 4 KiB,
+// would take about as long as filling it.
+inline void use_huge_pages(torch::stable::Tensor& out) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  constexpr uintptr_t huge = 1 << 21;
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(out.mutable_data_ptr());
+  const uintptr_t end = begin + out.numel() * out.element_size();
+  const uintptr_t first = (begin + huge - 1) / huge * huge, last = end / huge * huge;
+  if (last > first) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#endif
+}
+
+}  // namespace pydpst

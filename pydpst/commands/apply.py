@@ -1,0 +1,171 @@
+"""`pydpst apply` and `pydpst styles`."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pydpst.commands import say
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+# Photos that are decoded ahead, and results that wait to be written.
+_AHEAD = 2
+
+
+def apply(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A model file, or the name of a bundled style.")
+    ],
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTOS", help="Photos and folders.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="A folder; for one photo also a file.")
+    ],
+    strength: Annotated[float, typer.Option(help="0 the photo itself, 1 the full style.")] = 1.0,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+) -> None:
+    """Restyle PHOTOS with a trained MODEL, at full resolution."""
+    import pydpst
+    from pydpst.device import choose_device
+
+    if not 0 <= strength <= 2:
+        raise ValueError(f"strength is {strength}; it must be a number from 0 to 2.")
+    pairs = _outputs(photos, output)
+    network = pydpst.load(model).to(choose_device(device))
+    start = time.monotonic()
+    failures = _restyle_all(network, pairs, strength)
+    done = len(pairs) - len(failures)
+    say(f"{output}: {done} of {len(pairs)} photos, {time.monotonic() - start:.1f} s")
+    if failures:
+        _print_failures(failures)
+        raise typer.Exit(1)
+
+
+def styles() -> None:
+    """List the bundled styles."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from pydpst.models import styles as bundled
+
+    table = Table("style", "trained from", box=None)
+    for name, note in bundled().items():
+        table.add_row(name, note)
+    Console().print(table)
+
+
+def _outputs(photos: list[Path], output: Path) -> list[tuple[Path, Path]]:
+    """Each photo, and where its result goes."""
+    from pydpst.image import check_output
+    from pydpst.training_photos import find_photos
+
+    if len(photos) == 1 and not photos[0].is_dir() and output.suffix and not output.is_dir():
+        pairs = [(photos[0], check_output(output))]
+    else:
+        if output.is_file() or not output.parent.is_dir():
+            raise ValueError(f"the output {output} must be a folder, in one that exists.")
+        pairs = []
+        for photo in photos:
+            found = find_photos(photo) if photo.is_dir() else [photo]
+            top = photo if photo.is_dir() else photo.parent
+            pairs += [(Path(str(path)), _beneath(output, Path(str(path)), top)) for path in found]
+    seen: dict[Path, Path] = {}
+    inputs = {photo.resolve() for photo, _ in pairs}
+    for photo, result in pairs:
+        if result.resolve() in inputs:
+            raise ValueError(f"the output {result} is also an input; choose another folder.")
+        if result in seen:
+            raise ValueError(
+                f"{seen[result]} and {photo} would both become {result}; restyle them separately."
+            )
+        seen[result] = photo
+    for result in seen:
+        result.parent.mkdir(parents=True, exist_ok=True)
+    return pairs
+
+
+def _beneath(output: Path, photo: Path, top: Path) -> Path:
+    from pydpst.image import check_output
+
+    result = output / photo.relative_to(top)
+    try:
+        check_output(Path(result.name))
+    except ValueError:
+        return result.with_suffix(".png")
+    return result
+
+
+def _restyle_all(
+    network: nn.Module, pairs: list[tuple[Path, Path]], strength: float
+) -> dict[Path, str]:
+    """Restyles photos while the next are decoded and the last are encoded; what went wrong."""
+    from rich.console import Console
+    from rich.progress import track
+
+    import pydpst
+
+    console = Console(stderr=True)
+    failures: dict[Path, str] = {}
+    writing: deque[tuple[Path, Future[None]]] = deque()
+
+    def finish(photo: Path, future: Future[None]) -> None:
+        try:
+            future.result()
+        except (ValueError, OSError, MemoryError) as error:
+            failures[photo] = str(error)
+
+    with ThreadPoolExecutor(_AHEAD) as readers, ThreadPoolExecutor(_AHEAD) as writers:
+        decoded = _decode_ahead(readers, pairs)
+        bar = track(
+            decoded,
+            description="photo",
+            total=len(pairs),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        for photo, result, future in bar:
+            try:
+                image = pydpst.apply(network, future.result(), strength=strength).cpu()
+            except (ValueError, OSError, MemoryError, RuntimeError) as error:
+                failures[photo] = str(error).partition("\n")[0] or type(error).__name__
+                continue
+            writing.append((photo, writers.submit(pydpst.save_image, image, result)))
+            if len(writing) >= _AHEAD:
+                finish(*writing.popleft())
+        while writing:
+            finish(*writing.popleft())
+    return failures
+
+
+def _decode_ahead(
+    readers: ThreadPoolExecutor, pairs: list[tuple[Path, Path]]
+) -> Iterator[tuple[Path, Path, Future[Tensor]]]:
+    import pydpst
+
+    waiting: deque[tuple[Path, Path, Future[Tensor]]] = deque()
+    for photo, result in pairs:
+        waiting.append((photo, result, readers.submit(pydpst.load_image, photo, "input")))
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def _print_failures(failures: dict[Path, str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None)
+    # Names stay whole, so that they can be copied.
+    table.add_column("photo", no_wrap=True, min_width=max(len(str(photo)) for photo in failures))
+    table.add_column("what is wrong", min_width=30)
+    for photo, reason in failures.items():
+        table.add_row(str(photo), reason)
+    Console(stderr=True).print(table)

@@ -1,0 +1,53 @@
+// Runs the CUDA kernels of bilateral_slice_apply under cuda_shim.h, as main.cpp does the others'.
+
+#include <cstdio>
+#include <cstdlib>
+
+// clang-format off: the kernels need the shim before them
+#include "cuda_shim.h"
+#include "bilateral_slice.cuh"
+// clang-format on
+
+using namespace pydpst;
+
+struct Request {
+  SliceShape shape;
+  int64_t is_double, falling;
+};
+
+template <typename S>
+std::vector<S> read_array(int64_t size) {
+  std::vector<S> values(size);
+  if (std::fread(values.data(), sizeof(S), size, stdin) != size_t(size)) std::exit(3);
+  return values;
+}
+
+template <typename S>
+void write_array(const std::vector<S>& values) {
+  std::fwrite(values.data(), sizeof(S), values.size(), stdout);
+}
+
+template <typename S>
+void run(const Request& request) {
+  const Launch launch{kThreads, request.falling != 0};
+  const SliceShape& shape = request.shape;
+  const auto grid = read_array<S>(shape.cells());
+  const auto guide = read_array<S>(shape.pixels()), image = read_array<S>(3 * shape.pixels());
+  const auto grad = read_array<S>(3 * shape.pixels());
+  std::vector<S> out(image.size()), transforms(grid.size());
+  slice_apply(launch, shape, grid.data(), guide.data(), image.data(), out.data(),
+              transforms.data());
+  std::vector<S> grid_grad(grid.size()), guide_grad(guide.size()), image_grad(image.size());
+  std::vector<S> parts(kParts * grid.size());
+  slice_apply_backward(launch, shape, grad.data(), grid.data(), guide.data(), image.data(),
+                       grid_grad.data(), guide_grad.data(), image_grad.data(), parts.data());
+  write_array(out);
+  write_array(grid_grad);
+  write_array(guide_grad);
+  write_array(image_grad);
+}
+
+int main() {
+  const Request request = read_array<Request>(1)[0];
+  request.is_double ? run<double>(request) : run<float>(request);
+}
