@@ -82,5 +82,5 @@ def apply(
     image = load_image(photo).to(device)
     result: Tensor = network(image[None])[0]
     if strength != 1:
-        result = image.lerp_(result, strength)
+        result = torch.lerp(image, result, strength)
     return result.clamp_(0, 1)
