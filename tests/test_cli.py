@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -246,6 +247,8 @@ def test_ctrl_c_writes_the_best_so_far(tmp_path: Path, city_day: Path, city_nigh
         [*COMMAND, *arguments, *options],
         stderr=stderr,
         env=os.environ | {"TERM": "xterm", "COLUMNS": "200"},
+        # A shell's background jobs, which CI may run as, ignore it.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     os.close(stderr)
     seen = ""
