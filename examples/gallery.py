@@ -17,16 +17,16 @@ import typer
 from torch import Tensor
 
 import pydpst
-from pydpst.image import resize, side_by_side
+from pydpst.image import side_by_side
 
 PHOTOS = Path(__file__).parent / "photos"
 PAIRS = (
     ("city_day", "city_night"),
     ("lake", "beach_sunset"),
-    ("mountain_path", "mountain_evening"),
-    ("autumn_meadow", "hilltop_sunset"),
+    ("autumn_meadow", "mountain_path"),
+    ("city_night", "city_day"),
+    ("mountain_path", "lake"),
     ("pier_evening", "lake"),
-    ("city_night", "beach_sunset"),
 )
 
 
@@ -47,14 +47,13 @@ def main(
     folder.mkdir(parents=True, exist_ok=True)
     strips = []
     for names in PAIRS:
-        content, style = (resize(pydpst.load_image(PHOTOS / f"{n}.jpg"), size) for n in names)
+        photos = [PHOTOS / f"{name}.jpg" for name in names]
         path = folder / f"{names[0]}_as_{names[1]}.png"
         if not path.exists():
-            pydpst.stylize(content, style).save(path)
+            pydpst.stylize(*photos, size=size).save(path)
             print(path, flush=True)
-        strips.append(
-            side_by_side([thumbnail(photo) for photo in (content, style, pydpst.load_image(path))])
-        )
+        shown = [thumbnail(pydpst.load_image(photo)) for photo in (*photos, path)]
+        strips.append(side_by_side(shown))
     rows = [F.pad(torch.cat(strips[k : k + 2], 2), (0, 0, 0, 8), value=1) for k in (0, 2, 4)]
     pydpst.save_image(torch.cat(rows, 1), folder / "gallery.jpg")
 
