@@ -115,7 +115,7 @@ def stylize(
             the region of the same label.
         style_mask: the style's; both masks or none.
         regions: without masks: "auto" finds regions that both photos have (see
-            `pydpst.joint_regions`); "none" takes each photo as one.
+            `pydpst.segment.joint_regions`); "none" takes each photo as one.
         segmentation_model: for "auto", a semantic segmentation model of the transformers library,
             a name or a local folder, instead of clustered features.
         refine_masks: whether to solve for the regions' borders, which then follow hair and
