@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def _box_mean(x: Tensor, radius: int) -> Tensor:
-    """The mean over the part of each window that lies in the image; x is (C, H, W)."""
+def box_mean(x: Tensor, radius: int) -> Tensor:
+    """The mean over the part of each window that lies in the image; x is (..., C, H, W)."""
     side = 2 * radius + 1
     x = F.avg_pool2d(x, (side, 1), 1, (radius, 0), count_include_pad=False)
     return F.avg_pool2d(x, (1, side), 1, (0, radius), count_include_pad=False)
@@ -44,18 +44,18 @@ def local_affine(guide: Tensor, x: Tensor, radius: int, eps: float) -> Tensor:
         (C, 4, H, W), float64: three slopes and the offset.
     """
     guide, x = guide.double(), x.double()
-    mean_guide, mean_x = _box_mean(guide, radius), _box_mean(x, radius)
+    mean_guide, mean_x = box_mean(guide, radius), box_mean(x, radius)
     size = guide.shape[-2:]
-    covariance = _box_mean((guide[:, None] * guide[None]).flatten(0, 1), radius).view(3, 3, *size)
+    covariance = box_mean((guide[:, None] * guide[None]).flatten(0, 1), radius).view(3, 3, *size)
     covariance = covariance - mean_guide[:, None] * mean_guide[None]
     covariance = covariance + eps * torch.eye(3, device=guide.device)[..., None, None]
-    cross = _box_mean((x[:, None] * guide[None]).flatten(0, 1), radius).view(-1, 3, *size)
+    cross = box_mean((x[:, None] * guide[None]).flatten(0, 1), radius).view(-1, 3, *size)
     cross = cross - mean_x[:, None] * mean_guide[None]
     inverse = _inverse(covariance.permute(2, 3, 0, 1))
     slope = torch.einsum("hwij,cjhw->cihw", inverse, cross)
     offset = mean_x[:, None] - (slope * mean_guide).sum(1, keepdim=True)
     maps = torch.cat([slope, offset], 1)
-    return _box_mean(maps.flatten(0, 1), radius).view_as(maps)
+    return box_mean(maps.flatten(0, 1), radius).view_as(maps)
 
 
 def apply_affine(maps: Tensor, guide: Tensor) -> Tensor:

@@ -203,10 +203,10 @@ def stylize(
     except KeyboardInterrupt:
         result.interrupted = True
     final = carried(photo)
-    if smooth or (
-        smooth is None and not result.interrupted and objective.gains_by_smoothing(final)
-    ):
+    if smooth:
         final = smoothed(photo, final)
+    elif smooth is None and not result.interrupted:
+        final = objective.smoothed_if_better(final)
     if preserve_luminance:
         final = with_luminance_of(photo, final)
     result.image = blended(photo, final, masks, strengths).cpu()
@@ -314,14 +314,16 @@ class Objective:
         return {**losses, "total": total}
 
     @torch.no_grad()
-    def gains_by_smoothing(self, image: Tensor) -> bool:
-        """Whether `smoothed` makes it more of a photo and takes nothing of the style."""
+    def smoothed_if_better(self, image: Tensor) -> Tensor:
+        """`smoothed`, if that makes it more of a photo and takes nothing of the style."""
         if not {"style", "photorealism"} <= set(self.weights):
-            return False
-        before, after = self(image), self(smoothed(self.guide, image))
-        return bool(
+            return image
+        smooth = smoothed(self.guide, image)
+        before, after = self(image), self(smooth)
+        better = (
             after["photorealism"] < before["photorealism"] and after["style"] <= before["style"]
         )
+        return smooth if better else image
 
 
 def descend(

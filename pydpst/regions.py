@@ -66,8 +66,8 @@ class Regions:
         """
         soften = refined_masks if refine else soft_masks
         return (
-            soften(_resized(self.content, content), content, len(self.names)),
-            soften(_resized(self.style, style), style, self.shared),
+            soften(resized_labels(self.content, content), content, len(self.names)),
+            soften(resized_labels(self.style, style), style, self.shared),
         )
 
     def hard_masks(self) -> tuple[Tensor, Tensor]:
@@ -79,7 +79,8 @@ class Regions:
         return content, style
 
 
-def _resized(labels: Tensor, photo: Tensor) -> Tensor:
+def resized_labels(labels: Tensor, photo: Tensor) -> Tensor:
+    """A label map (H, W) at the size of a photo (3, h, w) and on its device."""
     # Labels are small whole numbers: float32 holds them.
     size = photo.shape[-2:]
     fitted = F.interpolate(labels[None, None].float(), size, mode="nearest-exact")[0, 0]

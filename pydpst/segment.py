@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pydpst.guided import box_mean
 from pydpst.image import resize
-from pydpst.regions import REGION_NAMES, Regions
+from pydpst.regions import REGION_NAMES, Regions, resized_labels
 from pydpst.semantic import classes
 from pydpst.vgg import VGGFeatures, has_fast_bfloat16
 
@@ -67,18 +68,10 @@ def _finish(
 ) -> Regions:
     """Numbers the labels (h, w) by area, and moves their borders onto those of the photos."""
     regions = int(torch.cat([part.flatten() for part in labels]).max()) + 1
-    areas = sum(
-        torch.bincount(part.flatten(), minlength=regions).double() / part.numel() for part in labels
-    )
-    assert isinstance(areas, Tensor)
-    rank = torch.argsort(torch.argsort(areas, descending=True))
+    rank = torch.argsort(torch.argsort(_shares(labels, regions).sum(0), descending=True))
     followed = []
     for part, photo, original in zip(labels, photos, originals, strict=True):
-        fitted = _follow_colors(rank[part], photo, regions)
-        fitted = F.interpolate(
-            fitted[None, None].float(), original.shape[-2:], mode="nearest-exact"
-        )
-        followed.append(fitted[0, 0].long())
+        followed.append(resized_labels(_follow_colors(rank[part], photo, regions), original))
     return Regions(followed[0], followed[1], list(REGION_NAMES[:regions]), regions)
 
 
@@ -128,16 +121,9 @@ def _mirrored(x: Tensor, margin: int) -> Tensor:
 
 def _paired(maps: list[Tensor], grids: list[Tensor]) -> list[Tensor]:
     """Labels for two maps (H, W) of classes: each goes to the most similar one that both have."""
-    flat = torch.cat([part.flatten() for part in maps])
-    values, numbers = torch.unique(flat, return_inverse=True)
-    ids = [
-        part.view(shape.shape)
-        for part, shape in zip(
-            torch.split(numbers, [part.numel() for part in maps]), maps, strict=True
-        )
-    ]
-    shares = [torch.bincount(part.flatten(), minlength=len(values)) / part.numel() for part in ids]
-    least = torch.minimum(*shares)
+    values = torch.unique(torch.cat([part.flatten() for part in maps]))
+    ids = [torch.searchsorted(values, part) for part in maps]
+    least = _shares(ids, len(values)).amin(0)
     order = least.argsort(descending=True)[:_MOST_REGIONS]
     kept = order[least[order] >= _LEAST_SHARE]
     if len(kept) == 0:
@@ -151,6 +137,12 @@ def _paired(maps: list[Tensor], grids: list[Tensor]) -> list[Tensor]:
         nearest[kept] = torch.arange(len(kept))
         labels.append(nearest[part])
     return labels
+
+
+def _shares(labels: list[Tensor], regions: int) -> Tensor:
+    """The share of each photo that each region takes, (2, regions), float64."""
+    counts = [torch.bincount(part.flatten(), minlength=regions) for part in labels]
+    return torch.stack([count.double() / count.sum() for count in counts])
 
 
 def _clusters(grids: list[Tensor]) -> list[Tensor]:
@@ -176,12 +168,7 @@ def _clusters(grids: list[Tensor]) -> list[Tensor]:
             )
         if len(centres) == 1:
             return labels
-        share = torch.stack(
-            [
-                torch.bincount(part.flatten(), minlength=len(centres)) / part.numel()
-                for part in labels
-            ]
-        ).amin(0)
+        share = _shares(labels, len(centres)).amin(0)
         inside = _inside(labels, len(centres))
         if share.min() < _LEAST_SHARE:
             leaving = int(share.argmin())
@@ -230,11 +217,15 @@ def _inside(labels: list[Tensor], regions: int) -> Tensor:
     """The share of each region's area that lies more than two cells from its border."""
     areas, insides = torch.zeros(regions), torch.zeros(regions)
     for part in labels:
-        outside = F.one_hot(part, regions).permute(2, 0, 1).float().neg() + 1
-        near = F.max_pool2d(F.pad(outside[None], (2, 2, 2, 2), mode="replicate"), 5, 1)[0]
-        areas += (1 - outside).mean((1, 2))
-        insides += (1 - near).mean((1, 2))
+        hard = F.one_hot(part, regions).permute(2, 0, 1).float()[None]
+        areas += hard.mean((0, 2, 3))
+        insides += _eroded(hard).mean((0, 2, 3))
     return insides / areas.clamp_min(1e-9)
+
+
+def _eroded(hard: Tensor) -> Tensor:
+    """Masks (1, R, h, w) without the two cells along their borders."""
+    return 1 - F.max_pool2d(F.pad(1 - hard, (2, 2, 2, 2), mode="replicate"), 5, 1)
 
 
 def _follow_colors(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
@@ -254,8 +245,7 @@ def _follow_colors(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
     hard = F.one_hot(labels, regions).permute(2, 0, 1).float()[None].to(photo.device)
     share = F.interpolate(hard, size, mode="bilinear")
     # Deep features blur what they see: near a border only the inner side of a region is sure.
-    outside = F.max_pool2d(F.pad(1 - hard, (2, 2, 2, 2), mode="replicate"), 5, 1)
-    sure = F.interpolate(1 - outside, size, mode="bilinear")
+    sure = F.interpolate(_eroded(hard), size, mode="bilinear")
     sure = torch.where(sure.sum((2, 3), keepdim=True) > 0, sure, share)
     bins = 16
     # The root tells dark colours apart: night photos have hardly any others.
@@ -268,16 +258,8 @@ def _follow_colors(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
         smooth = F.avg_pool3d(histogram.view(1, regions, bins, bins, bins), 3, 1, 1)
         likelihood = smooth.view(regions, -1)
         likelihood = likelihood / likelihood.sum(1, keepdim=True).clamp_min(1e-9) + 1e-5
-        prior = _blur(share, min(reach, min(size) // 2 - 1))
+        radius = min(reach, min(size) // 2 - 1)
+        prior = box_mean(box_mean(share, radius), radius)
         share = prior * likelihood[:, index].view(1, regions, *size)
         share = sure = share / share.sum(1, keepdim=True)
     return share[0].argmax(0)
-
-
-def _blur(x: Tensor, reach: int) -> Tensor:
-    """Box means over 2·reach + 1 pixels a side, twice."""
-    side = 2 * reach + 1
-    for _ in range(2):
-        x = F.avg_pool2d(x, (side, 1), 1, (reach, 0), count_include_pad=False)
-        x = F.avg_pool2d(x, (1, side), 1, (0, reach), count_include_pad=False)
-    return x

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pydpst.commands import say
+from pydpst.commands import check_paths, say
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +55,7 @@ def matte(
     from pydpst.matting import composite, estimate_foreground, load_trimap
 
     inputs = [path for path in (image, trimap, background) if path is not None]
-    _check_paths(inputs, output, cutout)
+    check_paths(inputs, output, cutout, "--cutout")
     if bits not in (8, 16):
         raise ValueError(f"bits is {bits}; it must be 8 or 16.")
     check_output(output, SIXTEEN_BIT if bits == 16 else PICTURES)
@@ -85,14 +85,6 @@ def matte(
         say(f"interrupted: wrote what there was, {summary}")
         raise typer.Exit(130)
     say(summary)
-
-
-def _check_paths(inputs: list[Path], output: Path, cutout: Path | None) -> None:
-    if cutout is not None and cutout.resolve() == output.resolve():
-        raise ValueError(f"--output and --cutout are both {output}; they must differ.")
-    for path in filter(None, (output, cutout)):
-        if path.resolve() in [one.resolve() for one in inputs]:
-            raise ValueError(f"the output {path} is also an input; choose another name for it.")
 
 
 def _with_opacity(foreground: Tensor, alpha: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pydpst.commands import say
+from pydpst.commands import check_paths, say
 
 if TYPE_CHECKING:
     from pydpst.optimize import Progress
@@ -64,7 +64,7 @@ def stylize(
     """Give the photo CONTENT the style of the photo STYLE; Ctrl-C writes the best so far."""
     from pydpst.image import check_output, load_image, resize, save_image, side_by_side
 
-    _check_paths(content, style, output, compare)
+    check_paths([content, style], output, compare, "--compare")
     for path in (output, compare):
         if path is not None:
             check_output(path)
@@ -121,14 +121,6 @@ def _strength(values: list[str]) -> float | dict[str, float] | None:
             f"--strength is {' '.join(values)}; it must be one number, or REGION=NUMBER for each."
         )
     return numbers[""]
-
-
-def _check_paths(content: Path, style: Path, output: Path, compare: Path | None) -> None:
-    if compare is not None and compare.resolve() == output.resolve():
-        raise ValueError(f"--output and --compare are both {output}; they must differ.")
-    for path in filter(None, (output, compare)):
-        if path.resolve() in (content.resolve(), style.resolve()):
-            raise ValueError(f"the output {path} is also an input; choose another name for it.")
 
 
 def _stylize_with_progress(
