@@ -2,108 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from pydpst import metrics
 from pydpst.color import transfer_color
 from pydpst.device import choose_device
 from pydpst.image import Source, load_image, resize
-from pydpst.losses import (
-    CONTENT_LAYERS,
-    STYLE_LAYERS,
-    ContentLoss,
-    Features,
-    PhotorealismLoss,
-    StyleLoss,
-    tv_loss,
-)
-from pydpst.model_file import read_tensors, save_model, write_tensors
-from pydpst.networks import NETWORKS
+from pydpst.model_file import save_model
 from pydpst.training_log import TrainingLog
-from pydpst.training_photos import find_photos, read_photos, sample, step_shape
-from pydpst.vgg import VGGFeatures, has_fast_bfloat16
+from pydpst.training_photos import find_photos, read_photos
+from pydpst.training_run import Processes, Run
+from pydpst.training_settings import Settings
+from pydpst.vgg import has_fast_bfloat16
 
-_WARM_UP = 50
-_LEARNING_RATE = {"grid": 1.5e-3, "transformer": 1e-3}
-# Of a grid's guide, which moves every pixel's transform at once, and of what all grids share.
-_RATES = {"mix": 0.3, "knots": 0.3, "slopes": 0.3, "offset": 0.3, "common": 4.0}
-_RANGE_WEIGHT = 30.0
 _CHECKPOINT_SECONDS = 60.0
 # Photos held out are spread over the list, this many apart at least.
 _TRAINED_FOR_EACH_HELD_OUT = 4
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the weights after a step depend on, besides the photos and the machine.
-
-    Attributes:
-        model: "grid" or "transformer".
-        steps: how many steps of the optimiser.
-        batch: photos a step, over all processes.
-        size: pixels of the longer side of what is trained on.
-        content_weight: of `ContentLoss`.
-        style_weight: of `StyleLoss`.
-        photorealism_weight: of `PhotorealismLoss`.
-        edge_weight: of 1 less `metrics.edge_similarity`.
-        tv_weight: of `tv_loss`.
-        held_out: how many photos are kept for validation.
-        precision: of VGG and of the TransformerNet: "float32" or "bfloat16".
-        seed: of whatever is random.
-    """
-
-    model: str = "grid"
-    steps: int = 1500
-    batch: int = 4
-    size: int = 384
-    content_weight: float = 0.02
-    style_weight: float = 1.0
-    photorealism_weight: float = 100.0
-    edge_weight: float = 0.5
-    tv_weight: float = 0.0
-    held_out: int = 8
-    precision: str = "float32"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.model not in NETWORKS:
-            raise ValueError(f"the model is {self.model!r}; it must be {' or '.join(NETWORKS)}.")
-        for name, least in (("steps", 1), ("batch", 1), ("size", 64), ("held_out", 0), ("seed", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise ValueError(
-                    f"{name} is {value}; it must be a whole number of at least {least}."
-                )
-        for name, weight in self.weights().items():
-            if not (math.isfinite(weight) and weight >= 0):
-                raise ValueError(f"{name}_weight is {weight}; it must be a number of at least 0.")
-        if not any(self.weights().values()):
-            raise ValueError("the weights are all 0; at least one must be above.")
-        if self.precision not in ("float32", "bfloat16"):
-            raise ValueError(f"precision is {self.precision!r}; it must be float32 or bfloat16.")
-
-    def weights(self) -> dict[str, float]:
-        """The weights of the losses."""
-        return {
-            "content": self.content_weight,
-            "style": self.style_weight,
-            "photorealism": self.photorealism_weight,
-            "edge": self.edge_weight,
-            "tv": self.tv_weight,
-        }
 
 
 @dataclass(frozen=True)
@@ -211,7 +132,7 @@ def train(
         precision=precision,
         seed=seed,
     )
-    processes = _Processes(target)
+    processes = Processes(target)
     per_part, rest = divmod(batch, accumulate * processes.count)
     if accumulate < 1 or rest:
         raise ValueError(
@@ -228,7 +149,7 @@ def train(
         read.append(photo)
         tell(TrainingProgress("read", number, len(chosen), {}, {}))
     training, validation = _hold_out([photo for photo in read if photo is not None], held_out, size)
-    run = _Run(settings, example, training, processes, per_part, accumulate)
+    run = Run(settings, example, training, processes, per_part, accumulate)
     if resume:
         assert checkpoint is not None
         run.restore(checkpoint)
@@ -295,216 +216,6 @@ def _hold_out(photos: list[Tensor], count: int, size: int) -> tuple[list[Tensor]
     held = {(2 * i + 1) * len(photos) // (2 * count) for i in range(count)}
     training = [photo for i, photo in enumerate(photos) if i not in held]
     return training, [resize(photos[i].float() / 255, size) for i in sorted(held)]
-
-
-class _Processes:
-    """This process among those of ``torchrun``, or alone."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.count = int(os.environ.get("WORLD_SIZE", "1"))
-        self.rank = int(os.environ.get("RANK", "0"))
-        self.first = self.rank == 0
-        self.device = device
-        if self.count == 1:
-            return
-        if device.type == "cuda":
-            self.device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-            torch.cuda.set_device(self.device)
-        if not dist.is_initialized():
-            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-
-    def mean(self, values: Tensor) -> Tensor:
-        if self.count > 1:
-            dist.all_reduce(values)
-        return values / self.count
-
-
-class Criterion:
-    """The losses of a batch of restyled photos, means over the photos.
-
-    Args:
-        style: the style photo, (3, H, W) in [0, 1].
-        settings: whose weights and precision it takes; losses of weight 0 are not computed.
-    """
-
-    def __init__(self, style: Tensor, settings: Settings, device: torch.device) -> None:
-        self.style = style.to(device)
-        self.weights = {name: weight for name, weight in settings.weights().items() if weight > 0}
-        dtype = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
-        self.vgg = VGGFeatures(CONTENT_LAYERS + STYLE_LAYERS, dtype=dtype).to(device)
-        self._style_losses: dict[torch.Size, StyleLoss] = {}
-
-    def __call__(self, contents: Tensor, results: Tensor) -> dict[str, Tensor]:
-        """The losses, and their weighted sum as total.
-
-        Args:
-            contents: (B, 3, H, W) in [0, 1].
-            results: restyled; a little may lie outside [0, 1], which costs.
-
-        Returns:
-            Scalars by name.
-        """
-        with torch.no_grad():
-            before = self.vgg(contents)
-        after = self.vgg(results.clamp(0, 1))
-        sums: dict[str, Tensor] = {name: results.new_zeros(()) for name in self.weights}
-        # What lies beyond is lost when the photo is saved.
-        sums["range"] = (results - results.clamp(0, 1)).square().mean()
-        for i, (content, result) in enumerate(zip(contents, results, strict=True)):
-            own = {layer: x[i : i + 1] for layer, x in before.items()}
-            features = {layer: x[i : i + 1] for layer, x in after.items()}
-            for name in self.weights:
-                loss = self._loss(name, own, features, content, result)
-                sums[name] = sums[name] + loss / len(contents)
-        weights = {**self.weights, "range": _RANGE_WEIGHT}
-        total = torch.stack([weights[name] * loss for name, loss in sums.items()]).sum()
-        return {**sums, "total": total}
-
-    def _loss(
-        self, name: str, own: Features, features: Features, content: Tensor, result: Tensor
-    ) -> Tensor:
-        if name == "content":
-            return ContentLoss(own)(features)
-        if name == "style":
-            return self._style_loss(content.shape, own)(features)
-        if name == "photorealism":
-            return PhotorealismLoss(content)(result)
-        if name == "edge":
-            return 1 - metrics.edge_similarity(result.clamp(0, 1), content)
-        return tv_loss(result)
-
-    @torch.no_grad()
-    def _style_loss(self, shape: torch.Size, content: Features) -> StyleLoss:
-        """For a content of this shape; the style photo has the same longer side."""
-        if shape not in self._style_losses:
-            style = resize(self.style, max(shape))
-            height, width = shape[-2:]
-            self._style_losses[shape] = StyleLoss(
-                content,
-                self.vgg(style[None]),
-                style.new_ones(1, height, width),
-                torch.ones_like(style[:1]),
-            )
-        return self._style_losses[shape].for_content(content)
-
-
-class _Run:
-    """A network, its optimiser, and where the training stands."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        style: Tensor,
-        photos: Sequence[Tensor],
-        processes: _Processes,
-        per_part: int,
-        accumulate: int,
-    ) -> None:
-        self.settings, self.photos, self.processes = settings, photos, processes
-        self.per_part, self.accumulate = per_part, accumulate
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)
-            network: nn.Module = NETWORKS[settings.model]()
-        network.set_style(style)  # type: ignore[operator]
-        self.network = network.to(processes.device)
-        self.parallel: nn.Module = self.network
-        if processes.count > 1:
-            self.parallel = DistributedDataParallel(self.network)
-        self.criterion = Criterion(style, settings, processes.device)
-        groups = [
-            {"params": [parameter], "scale": _RATES.get(name, 1.0)}
-            for name, parameter in self.network.named_parameters()
-        ]
-        self.optimizer = torch.optim.Adam(groups, betas=(0.9, 0.999))
-        self.step = 0
-        digest = hashlib.sha256(style.numpy().tobytes())
-        for photo in photos:
-            digest.update(photo.numpy().tobytes())
-        self.identity = {**asdict(settings), "photos": digest.hexdigest()}
-        self._reader = ThreadPoolExecutor(1)
-        self._next: Any = None
-
-    def _batch(self, step: int) -> list[Tensor]:
-        """The parts of this process's share of a step's photos."""
-        shape = step_shape(self.settings.seed, step, self.settings.size)
-        share = self.accumulate * self.per_part
-        first = step * self.settings.batch + self.processes.rank * share
-        photos = [sample(self.photos, self.settings.seed, first + i, shape) for i in range(share)]
-        return list(torch.split(torch.stack(photos), self.per_part))
-
-    def advance(self) -> dict[str, float]:
-        """Takes one step; the losses before it."""
-        parts = self._next.result() if self._next else self._batch(self.step)
-        self._next = None
-        if self.step + 1 < self.settings.steps:
-            self._next = self._reader.submit(self._batch, self.step + 1)
-        warm_up = min(1.0, (self.step + 1) / _WARM_UP)
-        cool_down = 0.5 + 0.5 * math.cos(math.pi * self.step / self.settings.steps)
-        rate = _LEARNING_RATE[self.settings.model] * warm_up * cool_down
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["scale"]
-        self.optimizer.zero_grad()
-        device = self.processes.device
-        half = self.settings.precision == "bfloat16"
-        sums: list[Tensor] = []
-        for number, part in enumerate(parts, start=1):
-            contents = part.to(device)
-            if isinstance(self.parallel, DistributedDataParallel):
-                # Gradients are averaged over the processes once a step.
-                self.parallel.require_backward_grad_sync = number == len(parts)
-            with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                results = self.parallel(contents)
-            losses = self.criterion(contents, results)
-            (losses["total"] / len(parts)).backward()  # type: ignore[no-untyped-call]
-            sums.append(torch.stack(list(losses.values())).detach())
-        values = self.processes.mean(torch.stack(sums).mean(0)).tolist()
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
-        self.step += 1
-        return dict(zip(losses, values, strict=True))
-
-    def save(self, path: Path) -> None:
-        """Writes the checkpoint."""
-        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        for name, parameter in self.network.named_parameters():
-            state = self.optimizer.state[parameter]
-            tensors[f"mean.{name}"] = state["exp_avg"]
-            tensors[f"square.{name}"] = state["exp_avg_sq"]
-        write_tensors(path, tensors, "checkpoint", {"step": self.step, "training": self.identity})
-
-    def restore(self, path: Path) -> None:
-        """Goes on from a checkpoint.
-
-        Raises:
-            ValueError: if it is damaged, or of a training with other settings or photos.
-        """
-        tensors, about = read_tensors(path, "checkpoint")
-        for name, value in self.identity.items():
-            if (old := about["training"].get(name)) != value:
-                what = "photos or another style" if name == "photos" else f"{name} {old}"
-                raise ValueError(
-                    f"the checkpoint {path} is of a training with other settings ({what}); "
-                    "resume with the same, or start without."
-                )
-        self.step = about["step"]
-        prefix = "network."
-        self.network.load_state_dict(
-            {
-                name[len(prefix) :]: value
-                for name, value in tensors.items()
-                if name.startswith(prefix)
-            }
-        )
-        for name, parameter in self.network.named_parameters():
-            self.optimizer.state[parameter] = {
-                "step": torch.tensor(float(self.step)),
-                "exp_avg": tensors[f"mean.{name}"].to(parameter.device),
-                "exp_avg_sq": tensors[f"square.{name}"].to(parameter.device),
-            }
-
-    def close(self) -> None:
-        """Lets go of the thread that reads ahead."""
-        self._reader.shutdown(cancel_futures=True)
 
 
 @torch.no_grad()

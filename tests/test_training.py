@@ -16,10 +16,12 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import pydpst
+from pydpst.criterion import Criterion
 from pydpst.model_file import load_model, read_about, save_model
 from pydpst.networks import BilateralGridNet, TransformerNet
-from pydpst.training import Criterion, Settings, TrainingProgress
+from pydpst.training import TrainingProgress
 from pydpst.training_photos import read_photos, sample, step_shape
+from pydpst.training_settings import Settings
 
 SMALL = {"size": 64, "batch": 2, "steps": 4, "precision": "float32"}
 
