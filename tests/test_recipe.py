@@ -1,0 +1,93 @@
+"""Recipes: what is written comes back, and what has changed since is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pydpst.recipe import load_recipe, save_recipe
+
+STYLE = Path(__file__).parents[1] / "examples" / "photos" / "beach_sunset.jpg"
+
+
+@pytest.fixture
+def style(tmp_path: Path) -> Path:
+    return Path(shutil.copy(STYLE, tmp_path / "style.jpg"))
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, style: Path) -> Path:
+    path = tmp_path / "look.json"
+    save_recipe(path, style, {"steps": 7, "strength": {"sky": 0.5}, "device": "cpu"})
+    return path
+
+
+def test_a_recipe_comes_back_with_every_setting(recipe: Path, style: Path) -> None:
+    read = load_recipe(recipe)
+    assert read.files == {"style": style}
+    assert read.options["steps"] == 7
+    assert read.options["strength"] == {"sky": 0.5}
+    # A default of today, which another version may change.
+    assert read.options["photorealism_weight"] == 225.0
+    assert "device" not in read.options
+    assert read.warnings == []
+
+
+def test_what_was_read_writes_the_same_recipe(recipe: Path, tmp_path: Path) -> None:
+    read = load_recipe(recipe)
+    save_recipe(tmp_path / "again.json", read.files["style"], read.options)
+    assert (tmp_path / "again.json").read_text() == recipe.read_text()
+
+
+def test_the_style_may_have_moved_beside_the_recipe(recipe: Path, style: Path) -> None:
+    elsewhere = recipe.parent / "elsewhere"
+    elsewhere.mkdir()
+    shutil.move(style, elsewhere)
+    moved = shutil.move(recipe, elsewhere)
+    assert load_recipe(moved).files == {"style": elsewhere / style.name}
+
+
+def test_a_changed_style_is_refused(recipe: Path, style: Path) -> None:
+    style.write_bytes(style.read_bytes() + b"!")
+    with pytest.raises(ValueError, match=r"style\.jpg is not the one that the recipe"):
+        load_recipe(recipe)
+
+
+def test_a_missing_style_is_refused(recipe: Path, style: Path) -> None:
+    style.unlink()
+    with pytest.raises(ValueError, match=r"style\.jpg of the recipe .* does not exist"):
+        load_recipe(recipe)
+
+
+def test_other_versions_are_told(recipe: Path) -> None:
+    written = json.loads(recipe.read_text())
+    written["versions"]["torch"] = "2.0.0"
+    recipe.write_text(json.dumps(written))
+    (warning,) = load_recipe(recipe).warnings
+    assert "was written with torch 2.0.0" in warning
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "is not a recipe"),
+        ({"kind": "cake"}, "is not a recipe"),
+        ({"format": 2}, "is of the format 2"),
+        ({"files": {}}, "is damaged"),
+        ({"files": {"style": {"path": 3, "sha256": ""}}}, "is damaged"),
+        ({"options": {"sharpness": 1}}, "an option sharpness"),
+        ({"weights": {"vgg16.safetensors": "0"}}, "other weights"),
+    ],
+)
+def test_what_is_no_recipe_is_refused(
+    recipe: Path, change: str | dict[str, object], sentence: str
+) -> None:
+    if isinstance(change, dict):
+        change = json.dumps({**json.loads(recipe.read_text()), **change})
+    recipe.write_text(change)
+    with pytest.raises(ValueError, match=sentence):
+        load_recipe(recipe)
