@@ -82,6 +82,18 @@ def test_it_learns_and_writes_a_model(photos: Path, style: Path, tmp_path: Path)
         assert picture.size == (128, 36)
 
 
+def test_tensorboard_gets_the_losses_and_the_photos(
+    photos: Path, style: Path, tmp_path: Path
+) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    pydpst.train(style, photos, log=tmp_path, tensorboard=True, held_out=1, **SMALL)
+    events = accumulator.EventAccumulator(str(tmp_path)).Reload()
+    records = [json.loads(line) for line in (tmp_path / "losses.jsonl").read_text().splitlines()]
+    totals = [record["total"] for record in records if "total" in record]
+    assert [event.value for event in events.Scalars("total")] == pytest.approx(totals, rel=1e-6)
+    assert events.Images("photo 0")[-1].step == SMALL["steps"]
+
+
 def test_before_any_step_the_grid_is_the_linear_transfer(photos: Path, style: Path) -> None:
     network = BilateralGridNet()
     example, photo = pydpst.load_image(style), pydpst.load_image(photos / "3.png")
