@@ -172,7 +172,7 @@ def stylize(
     example = resize(original_style, size).to(target)
     given = None
     if content_mask is not None and style_mask is not None:
-        given = label_maps(photo, example, content_mask, style_mask)
+        given = label_maps(original, original_style, content_mask, style_mask, size)
     if planned is not None:
         planned(the_plan)
     if given is not None:

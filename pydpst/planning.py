@@ -73,7 +73,8 @@ class Plan:
     def __str__(self) -> str:
         scale = min(1.0, self.size / max(self.width, self.height))
         width, height = round(scale * self.width), round(scale * self.height)
-        carried = f" at {width}×{height}, carried over in {self.strips} strips" * (self.strips > 0)
+        strips = "1 strip" if self.strips == 1 else f"{self.strips} strips"
+        carried = f" at {width}×{height}, carried over in {strips}" if self.strips else ""
         return (
             f"{self.width}×{self.height} pixels{carried}: about {self.memory / 1e9:.1f} GB and "
             f"{self.seconds:.0f} s"
