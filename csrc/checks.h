@@ -99,4 +99,20 @@ inline void check_slice_backward(const Tensor& grad, const Tensor& grid, const T
                   "grad must have the image's shape, dtype and device");
 }
 
+inline void check_affine_maps(const Tensor& maps, const Tensor& image, int64_t top,
+                              int64_t height) {
+  STD_TORCH_CHECK(image.dim() == 4 && image.size(1) == 3, "image must have the shape (B, 3, H, W)");
+  STD_TORCH_CHECK(
+      image.scalar_type() == ScalarType::Float || image.scalar_type() == ScalarType::Double,
+      "image must be float32 or float64");
+  STD_TORCH_CHECK(maps.dim() == 4 && maps.size(0) == image.size(0) && maps.size(1) == 12 &&
+                      maps.size(2) > 0 && maps.size(3) > 0,
+                  "maps must have the shape (B, 12, h, w), the image's batch size and pixels");
+  STD_TORCH_CHECK(maps.scalar_type() == image.scalar_type() && maps.is_cuda() == image.is_cuda() &&
+                      maps.get_device_index() == image.get_device_index(),
+                  "maps must have the image's dtype and device");
+  STD_TORCH_CHECK(top >= 0 && image.size(2) <= height - top, "the image's ", image.size(2),
+                  " rows from ", top, " on must lie within height, got ", height);
+}
+
 }  // namespace pydpst

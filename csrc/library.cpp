@@ -32,6 +32,9 @@ STABLE_TORCH_LIBRARY(pydpst, library) {
   library.def(
       "bilateral_slice_apply_backward(Tensor grad, Tensor grid, Tensor guide, Tensor image) -> "
       "(Tensor, Tensor, Tensor)");
+  // Affine colour maps (B, 12, h, w), 3×4 matrices by rows, enlarged to an image of so many rows
+  // and applied to a strip (B, 3, H, W) of it, whose first row is top.
+  library.def("affine_maps_apply(Tensor maps, Tensor image, int top, int height) -> Tensor");
 }
 
 PYBIND11_MODULE(_C, module) {

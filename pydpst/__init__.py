@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pydpst.models import apply, load
     from pydpst.networks import BilateralGridNet, TransformerNet
     from pydpst.optimize import Result, stylize
+    from pydpst.planning import Plan, plan
     from pydpst.solver import Convergence, ConvergenceError
     from pydpst.training import train
 
@@ -20,6 +21,7 @@ __all__ = [
     "Convergence",
     "ConvergenceError",
     "MattingLaplacian",
+    "Plan",
     "Result",
     "TransformerNet",
     "apply",
@@ -27,6 +29,7 @@ __all__ = [
     "estimate_foreground",
     "load",
     "load_image",
+    "plan",
     "save_image",
     "stylize",
     "train",
@@ -37,6 +40,7 @@ _MODULES = {
     "Convergence": "solver",
     "ConvergenceError": "solver",
     "MattingLaplacian": "laplacian",
+    "Plan": "planning",
     "Result": "optimize",
     "TransformerNet": "networks",
     "apply": "models",
@@ -44,6 +48,7 @@ _MODULES = {
     "estimate_foreground": "matting",
     "load": "models",
     "load_image": "image",
+    "plan": "planning",
     "save_image": "image",
     "stylize": "optimize",
     "train": "training",

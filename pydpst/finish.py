@@ -63,10 +63,27 @@ def blended(content: Tensor, result: Tensor, masks: Tensor, strengths: Sequence[
     """
     if all(strength == 1 for strength in strengths):
         return result
+    return mixed(content, result, shares(masks, strengths))
+
+
+def shares(masks: Tensor, strengths: Sequence[float]) -> Tensor:
+    """How strong the change is at each pixel, and how much of the pixel belongs to strength 0.
+
+    Args:
+        masks: as for `blended`.
+        strengths: likewise.
+
+    Returns:
+        (2, H, W) in [0, 1].
+    """
     weights = masks.new_tensor(list(strengths))
-    share = torch.einsum("r,rhw->hw", weights, masks)
+    return torch.stack([torch.einsum("r,rhw->hw", weights, masks), masks[weights == 0].sum(0)])
+
+
+def mixed(content: Tensor, result: Tensor, shares: Tensor) -> Tensor:
+    """Mixes content and result (3, H, W) by the shares (2, H, W) that `shares` gives."""
     # Untouched up to its border, from where the change sets in.
-    share = share * (1 - 2 * masks[weights == 0].sum(0)).clamp(0, 1)
+    share = shares[0] * (1 - 2 * shares[1]).clamp(0, 1)
     return torch.where(share > 0, content + share * (result - content), content)
 
 

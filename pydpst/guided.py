@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pydpst.ops import affine_maps_apply
+
 
 def box_mean(x: Tensor, radius: int) -> Tensor:
     """The mean over the part of each window that lies in the image; x is (..., C, H, W)."""
@@ -68,6 +70,24 @@ def guided_filter(guide: Tensor, x: Tensor, radius: int, eps: float) -> Tensor:
     return apply_affine(local_affine(guide, x, radius, eps), guide)
 
 
+def recolouring(content: Tensor, result: Tensor) -> Tensor:
+    """The local recolouring of the content that is nearest to the result, as affine maps.
+
+    They are fitted to the difference, in small windows: where the result is the content they are
+    the identity to the last bit, and where the content is flat they keep its grain as it is.
+
+    Args:
+        content: (3, H, W) in [0, 1].
+        result: (3, H, W), likewise.
+
+    Returns:
+        (12, H, W), float32: 3×4 matrices by rows, which map (r, g, b, 1).
+    """
+    maps = local_affine(content, result - content, radius=2, eps=1e-4)
+    maps[range(3), range(3)] += 1
+    return maps.flatten(0, 1).float()
+
+
 def carry_to_size(small_guide: Tensor, small: Tensor, guide: Tensor) -> Tensor:
     """What `small` would be at the guide's size: the same local recolouring, with all its detail.
 
@@ -75,12 +95,11 @@ def carry_to_size(small_guide: Tensor, small: Tensor, guide: Tensor) -> Tensor:
     "Fast Guided Filter").
 
     Args:
-        small_guide: (3, h, w), the guide scaled down.
-        small: (3, h, w).
-        guide: (3, H, W).
+        small_guide: (3, h, w), float32, the guide scaled down.
+        small: (3, h, w), likewise.
+        guide: (3, H, W), likewise.
 
     Returns:
         (3, H, W).
     """
-    maps = local_affine(small_guide, small, radius=2, eps=1e-4)
-    return apply_affine(F.interpolate(maps, guide.shape[-2:], mode="bilinear"), guide)
+    return affine_maps_apply(recolouring(small_guide, small)[None], guide[None])[0]

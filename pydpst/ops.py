@@ -74,6 +74,7 @@ _slice_apply: Callable[..., Tensor] = _ops.pydpst.bilateral_slice_apply
 _slice_apply_backward: Callable[..., tuple[Tensor, Tensor, Tensor]] = (
     _ops.pydpst.bilateral_slice_apply_backward
 )
+_affine_maps_apply: Callable[..., Tensor] = _ops.pydpst.affine_maps_apply
 
 
 def matting_whitening(image: Tensor, eps: float, radius: int) -> Tensor:
@@ -178,6 +179,28 @@ def bilateral_slice_apply_backward(
     return _slice_apply_backward(grad, grid, guide, image)
 
 
+def affine_maps_apply(
+    maps: Tensor, image: Tensor, top: int = 0, height: int | None = None
+) -> Tensor:
+    """Enlarges affine colour maps to an image and applies them to it, or to a strip of it.
+
+    What `bilateral_slice_apply` does with a grid of depth 1, for as many cells as there are pixels
+    in a small image, and without the rest of the image: strips give the bits of the whole. Maps lie
+    and are interpolated as by `torch.nn.functional.interpolate` with ``mode="bilinear"``.
+
+    Args:
+        maps: (B, 12, h, w), float32 or float64: 3×4 matrices by rows, which map (r, g, b, 1).
+        image: (B, 3, H, W), of maps' dtype.
+        top: the row of the whole image that is the strip's first.
+        height: how many rows the whole image has; None if image is the whole.
+
+    Returns:
+        (B, 3, H, W); it has no gradient.
+    """
+    whole = image.shape[-2] if height is None else height
+    return _affine_maps_apply(maps.detach(), image.detach(), top, whole)
+
+
 def _whitening_fake(image: Tensor, eps: float, radius: int) -> Tensor:
     batch, channels, height, width = image.shape
     planes = channels * (channels + 1) // 2
@@ -206,6 +229,10 @@ def _slice_apply_backward_fake(
     grad: Tensor, grid: Tensor, guide: Tensor, image: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     return grid.new_empty(grid.shape), guide.new_empty(guide.shape), image.new_empty(image.shape)
+
+
+def _affine_maps_apply_fake(maps: Tensor, image: Tensor, top: int, height: int) -> Tensor:
+    return image.new_empty(image.shape)
 
 
 def _save_matvec(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, int], output: Tensor) -> None:
@@ -292,6 +319,7 @@ for _name, _fake, _vmap in [
         _slice_apply_backward_fake,
         _vmap_over_batch(bilateral_slice_apply_backward),
     ),
+    ("affine_maps_apply", _affine_maps_apply_fake, _vmap_over_batch(affine_maps_apply)),
 ]:
     _register.register_fake(f"pydpst::{_name}", _fake)
     _register.register_vmap(f"pydpst::{_name}", _vmap)

@@ -14,6 +14,7 @@ from torch import Tensor
 from pydpst.color import transfer_color
 from pydpst.device import choose_device
 from pydpst.finish import blended, smoothed, strengths_of, with_luminance_of
+from pydpst.full_size import carry_to_photo
 from pydpst.guided import carry_to_size
 from pydpst.image import Source, load_image, resize, save_image
 from pydpst.losses import (
@@ -25,14 +26,11 @@ from pydpst.losses import (
     pixel_features,
     tv_loss,
 )
+from pydpst.planning import Plan, level_sizes, level_steps, plan
 from pydpst.regions import Regions, label_maps, one_region
-from pydpst.segment import joint_regions
+from pydpst.segment import REGIONS_SIZE, joint_regions
 from pydpst.vgg import VGGFeatures, has_fast_bfloat16
 
-# Working sizes are halved until the longer side would fall below this.
-_SMALLEST_LEVEL = 256
-# Without a size given, larger photos are worked on at this.
-_DEFAULT_SIZE = 1024
 # How much the photos as a whole count beside regions that were found and may be wrong.
 _WHOLE_SHARE = 0.4
 # Noise is far from any photo: the way there takes longer strides.
@@ -48,7 +46,7 @@ class Progress:
         step: how many steps are done, from 1.
         steps: how many there are.
         losses: the losses of weight above 0, and their weighted sum, total.
-        image: gives the best image so far, (3, H, W) in [0, 1], at the final size.
+        image: gives the best image so far, (3, h, w) in [0, 1], at the working size.
     """
 
     step: int
@@ -62,13 +60,15 @@ class Result:
     """What `stylize` returns.
 
     Attributes:
-        image: (3, H, W), float32, in [0, 1], on the CPU.
-        regions: what was styled after what.
+        image: (3, H, W), float32, in [0, 1], on the CPU, of the content's own size.
+        working: (3, h, w), likewise, at the working size, where the look was found.
+        regions: what was styled after what, at the working size.
         losses: for each step the losses of weight above 0, and their weighted sum, total.
         interrupted: whether Ctrl-C ended it before all steps were done.
     """
 
     image: Tensor
+    working: Tensor
     regions: Regions
     losses: list[dict[str, float]] = field(default_factory=list)
     interrupted: bool = False
@@ -100,9 +100,14 @@ def stylize(
     lock: Sequence[str] = (),
     device: str | torch.device | None = None,
     seed: int = 0,
+    max_memory: int | str | None = None,
+    planned: Callable[[Plan], None] | None = None,
     callback: Callable[[Progress], None] | None = None,
 ) -> Result:
     """Gives a photo the style of another and keeps it a photo (Luan et al. 2017).
+
+    The look is found at a working size, which memory bounds, and then carried to the photo as it is
+    (see `full_size.carry_to_photo`).
 
     Deviations from the paper: starts from a linear colour transfer instead of noise, goes from
     coarse to fine, and takes Adam instead of L-BFGS; so a tenth of the steps are enough.
@@ -120,8 +125,8 @@ def stylize(
             a name or a local folder, instead of clustered features.
         refine_masks: whether to solve for the regions' borders, which then follow hair and
             branches, but take longer.
-        size: pixels of the result's longer side; None is the photo's own, at most 1024. Photos are
-            never enlarged.
+        size: pixels of the longer side at which the look is found; None is the photo's own, at
+            most 1024, or what the memory holds (see `pydpst.plan`). Photos are never enlarged.
         steps: how many steps over all sizes.
         content_weight: of `ContentLoss`.
         style_weight: of `StyleLoss`; the content's own is about 2.
@@ -137,14 +142,18 @@ def stylize(
         lock: regions that must not change.
         device: such as "cpu", "cuda" or "cuda:1"; None is the GPU if there is one.
         seed: of the noise.
+        max_memory: what the process may hold, in bytes or such as "4GB" or "4GiB"; None is what is
+            free.
+        planned: called with the plan once the photos are read, before the work begins.
         callback: called after each step. Ctrl-C (KeyboardInterrupt), also from within it, ends the
             run with the best image so far.
 
     Returns:
-        The result's image and losses.
+        The result's image, of the content's own size, and losses.
 
     Raises:
-        ValueError: for an argument that is not as above, with a sentence that names it.
+        ValueError: for an argument that is not as above, with a sentence that names it; also if
+            max_memory is too little for the photo.
     """
     weights = {
         "content": content_weight,
@@ -155,62 +164,85 @@ def stylize(
     _check_arguments(steps, weights, init, regions, content_mask, style_mask)
     _check_strength(strength)
     target = choose_device(device)
-    photo = load_image(content, "content").to(target)
-    example = load_image(style, "style").to(target)
+    the_plan = plan(content, style, size=size, steps=steps, max_memory=max_memory, device=target)
+    size = the_plan.size
+    original = load_image(content, "content")
+    photo = resize(original, size).to(target)
+    original_style = load_image(style, "style")
+    example = resize(original_style, size).to(target)
+    given = None
     if content_mask is not None and style_mask is not None:
-        found = label_maps(photo, example, content_mask, style_mask)
+        given = label_maps(original, original_style, content_mask, style_mask, size)
+    if planned is not None:
+        planned(the_plan)
+    if given is not None:
+        found = given
     elif regions == "auto":
-        found = joint_regions(photo, example, segmentation_model)
+        seen = [
+            resize(whole, max(size, REGIONS_SIZE)).to(target)
+            for whole in (original, original_style)
+        ]
+        found = joint_regions(seen[0], seen[1], segmentation_model)
     else:
         found = one_region(photo, example)
+    del original_style
     whole_share = _WHOLE_SHARE if content_mask is None else 0.0
     strengths = strengths_of(found.names, strength, lock)
-    photo = resize(photo, _DEFAULT_SIZE if size is None else size)
-    example = resize(example, _DEFAULT_SIZE if size is None else size)
     masks, example_masks = found.masks(photo, example, refine_masks)
     dtype = torch.bfloat16 if has_fast_bfloat16(target) else torch.float32
     vgg = VGGFeatures(CONTENT_LAYERS + STYLE_LAYERS, dtype=dtype).to(target)
 
-    sizes = _level_sizes(max(photo.shape[-2:]))
+    sizes = level_sizes(max(photo.shape[-2:]))
     levels = [
         Level(photo, example, masks[: found.shared], example_masks, level_size)
         for level_size in sizes
     ]
-    result = Result(_start(init, levels[0], seed), found)
-    content_of_image, rate = levels[0].content, _LEARNING_RATES[init]
+    content_of_best, best = levels[0].content, _start(init, levels[0], seed)
+    rate = _LEARNING_RATES[init]
 
     def carried(content: Tensor) -> Tensor:
-        if result.image.shape == content.shape:
-            return result.image
+        if best.shape == content.shape:
+            return best
         if photorealism_weight == 0:  # then it need not be a recolouring of the content
-            return F.interpolate(result.image[None], content.shape[-2:], mode="bicubic")[0].clamp(
-                0, 1
-            )
-        return carry_to_size(content_of_image, result.image, content).clamp(0, 1)
+            return F.interpolate(best[None], content.shape[-2:], mode="bicubic")[0].clamp(0, 1)
+        return carry_to_size(content_of_best, best, content).clamp(0, 1)
 
     def image() -> Tensor:
         return carried(photo).cpu()
 
+    all_losses: list[dict[str, float]] = []
+    interrupted = False
     try:
-        for level, share in zip(levels, _shares(steps, len(levels)), strict=True):
-            result.image, content_of_image = carried(level.content), level.content
+        for level, share in zip(levels, level_steps(steps, len(levels)), strict=True):
+            best, content_of_best = carried(level.content), level.content
             objective = Objective(vgg, weights, level, whole_share)
-            for best, losses in descend(objective, result.image, share, rate):
-                result.image = best
-                result.losses.append(losses)
+            for improved, losses in descend(objective, best, share, rate):
+                best = improved
+                all_losses.append(losses)
                 if callback is not None:
-                    callback(Progress(len(result.losses), steps, losses, image))
+                    callback(Progress(len(all_losses), steps, losses, image))
     except KeyboardInterrupt:
-        result.interrupted = True
+        interrupted = True
     final = carried(photo)
     if smooth:
         final = smoothed(photo, final)
-    elif smooth is None and not result.interrupted:
+    elif smooth is None and not interrupted:
         final = objective.smoothed_if_better(final)
-    if preserve_luminance:
-        final = with_luminance_of(photo, final)
-    result.image = blended(photo, final, masks, strengths).cpu()
-    return result
+    bright = with_luminance_of(photo, final) if preserve_luminance else final
+    working = blended(photo, bright, masks, strengths).cpu()
+    if original.shape == photo.shape:
+        whole = working
+    else:
+        whole = carry_to_photo(
+            original,
+            photo,
+            final,
+            masks,
+            strengths,
+            recolour=photorealism_weight > 0,
+            preserve_luminance=preserve_luminance,
+        )
+    return Result(whole, working, found, all_losses, interrupted)
 
 
 def _check_arguments(
@@ -241,21 +273,6 @@ def _check_strength(strength: float | Mapping[str, float]) -> None:
     for value in strength.values() if isinstance(strength, Mapping) else [strength]:
         if not 0 <= value <= 1:
             raise ValueError(f"a strength is {value}; it must be from 0 to 1.")
-
-
-def _level_sizes(size: int) -> list[int]:
-    """The longer sides of the levels, from coarse to fine."""
-    sizes = [size]
-    while sizes[0] // 2 >= _SMALLEST_LEVEL:
-        sizes.insert(0, sizes[0] // 2)
-    return sizes
-
-
-def _shares(steps: int, levels: int) -> list[int]:
-    """How many steps each level gets: each half as many as the coarser one, at least none."""
-    shares = [steps * 2**k // (2**levels - 1) for k in range(levels)]
-    shares[-1] += steps - sum(shares)
-    return shares[::-1]
 
 
 class Level:

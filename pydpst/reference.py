@@ -64,3 +64,20 @@ def bilateral_slice_apply(grid: Tensor, guide: Tensor, image: Tensor) -> Tensor:
         grid, places[:, None], padding_mode="border", align_corners=False
     ).view(batch, 3, 4, height, width)
     return torch.einsum("bijhw,bjhw->bihw", coefficients[:, :, :3], image) + coefficients[:, :, 3]
+
+
+def affine_maps_apply(maps: Tensor, image: Tensor) -> Tensor:
+    """Enlarges affine colour maps to an image and applies them to it.
+
+    Args:
+        maps: (B, 12, h, w), 3×4 matrices by rows.
+        image: (B, 3, H, W).
+
+    Returns:
+        (B, 3, H, W).
+    """
+    batch, _, height, width = image.shape
+    matrices = F.interpolate(maps, (height, width), mode="bilinear").view(
+        batch, 3, 4, height, width
+    )
+    return torch.einsum("bijhw,bjhw->bihw", matrices[:, :, :3], image) + matrices[:, :, 3]

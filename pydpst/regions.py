@@ -131,17 +131,21 @@ def _read_mask(source: Source, name: str) -> np.ndarray[Any, Any]:
     )
 
 
-def _fit_size(mask: np.ndarray[Any, Any], photo: Tensor, name: str) -> np.ndarray[Any, Any]:
-    """The mask at the photo's size, by nearest neighbour, if it has the photo's aspect."""
+def _fit_size(
+    mask: np.ndarray[Any, Any], photo: Tensor, name: str, size: int | None
+) -> np.ndarray[Any, Any]:
+    """The mask at the photo's size or less, by nearest neighbour, if it has the photo's aspect."""
     height, width = photo.shape[-2:]
-    if mask.shape[:2] == (height, width):
-        return mask
     scale = max(mask.shape[0] / height, mask.shape[1] / width)
     slack = max(1.0, 0.01 * scale * max(height, width))
     if max(abs(mask.shape[0] - scale * height), abs(mask.shape[1] - scale * width)) > slack:
         raise ValueError(
             f"the {name} is {mask.shape[1]}×{mask.shape[0]} pixels and its photo {width}×{height}; "
             "they must have the same aspect."
+        )
+    if size is not None and size < max(height, width):
+        height, width = (
+            max(1, round(side * size / max(height, width))) for side in (height, width)
         )
     rows = (np.arange(height) + 0.5) * mask.shape[0] / height
     columns = (np.arange(width) + 0.5) * mask.shape[1] / width
@@ -195,7 +199,13 @@ def _labels_of_colors(
     return labels, [_color_name(color) for color in colors]
 
 
-def label_maps(content: Tensor, style: Tensor, content_mask: Source, style_mask: Source) -> Regions:
+def label_maps(
+    content: Tensor,
+    style: Tensor,
+    content_mask: Source,
+    style_mask: Source,
+    size: int | None = None,
+) -> Regions:
     """Reads two masks as label maps.
 
     Masks are images in the colours of Luan et al. 2017 or any other flat colours, or arrays of
@@ -207,6 +217,7 @@ def label_maps(content: Tensor, style: Tensor, content_mask: Source, style_mask:
         style: (3, H', W'), likewise.
         content_mask: a file, image, (H, W) integers or (H, W, 3) colours.
         style_mask: likewise.
+        size: pixels that the longer side of the maps has at most; None is the photos'.
 
     Returns:
         The regions; a warning names those that one photo has alone.
@@ -214,8 +225,10 @@ def label_maps(content: Tensor, style: Tensor, content_mask: Source, style_mask:
     Raises:
         ValueError: for masks that cannot be read, do not fit, or share no region.
     """
-    content_array = _fit_size(_read_mask(content_mask, "content mask"), content, "content mask")
-    style_array = _fit_size(_read_mask(style_mask, "style mask"), style, "style mask")
+    content_array = _fit_size(
+        _read_mask(content_mask, "content mask"), content, "content mask", size
+    )
+    style_array = _fit_size(_read_mask(style_mask, "style mask"), style, "style mask", size)
     if content_array.ndim != style_array.ndim:
         raise ValueError("one mask holds integers and the other colours; they must be alike.")
     arrays = [content_array, style_array]

@@ -13,7 +13,7 @@ from pydpst.semantic import classes
 from pydpst.vgg import VGGFeatures, has_fast_bfloat16
 
 # Photos are segmented at this size.
-_SIZE = 512
+REGIONS_SIZE = 512
 # What a pixel is described by: the layers, and how much each counts. Deeper ones know more of what
 # is seen and less of where it ends.
 _LAYERS = {"conv3_3": 1.0, "conv4_3": 1.0, "conv5_1": 0.3}
@@ -57,7 +57,7 @@ def joint_regions(content: Tensor, style: Tensor, model: str | None = None) -> R
         ValueError: for a model that cannot be loaded.
         ImportError: for a model, if the transformers library is not installed.
     """
-    photos = [resize(photo, _SIZE) for photo in (content, style)]
+    photos = [resize(photo, REGIONS_SIZE) for photo in (content, style)]
     grids = _descriptions(photos)
     labels = _clusters(grids) if model is None else _paired(classes(photos, model), grids)
     return _finish(labels, photos, (content, style))

@@ -12,7 +12,8 @@ from PIL import Image
 import pydpst
 from pydpst.image import resize
 from pydpst.metrics import edge_ssim, photorealism_residual, style_distance
-from pydpst.optimize import Progress, _level_sizes, _shares
+from pydpst.optimize import Progress
+from pydpst.planning import level_sizes, level_steps
 
 
 @pytest.fixture(scope="module")
@@ -112,12 +113,12 @@ def test_runs_repeat_bit_for_bit(day: torch.Tensor, night: torch.Tensor) -> None
 
 
 def test_levels_go_from_coarse_to_fine() -> None:
-    assert _level_sizes(300) == [300]
-    assert _level_sizes(700) == [350, 700]
-    assert _level_sizes(1024) == [256, 512, 1024]
+    assert level_sizes(300) == [300]
+    assert level_sizes(700) == [350, 700]
+    assert level_sizes(1024) == [256, 512, 1024]
     for steps in (1, 2, 10, 99):
-        assert sum(_shares(steps, 3)) == steps
-    assert _shares(70, 3) == [40, 20, 10]
+        assert sum(level_steps(steps, 3)) == steps
+    assert level_steps(70, 3) == [40, 20, 10]
 
 
 def test_a_callback_sees_the_image_grow_and_can_stop_it(city_day: Path, city_night: Path) -> None:
@@ -134,9 +135,11 @@ def test_a_callback_sees_the_image_grow_and_can_stop_it(city_day: Path, city_nig
     assert {progress.steps for progress in seen} == {40}
     assert result.interrupted
     assert len(result.losses) == 3
-    assert result.image.shape == (3, 256, 512)
     # Carried from the coarse level with all the photo's detail.
-    assert edge_ssim(result.image, resize(pydpst.load_image(city_day), 512)) > 0.7
+    assert result.working.shape == (3, 256, 512)
+    assert edge_ssim(result.working, resize(pydpst.load_image(city_day), 512)) > 0.7
+    assert result.image.shape == (3, 360, 720)
+    assert edge_ssim(result.image, pydpst.load_image(city_day)) > 0.7
 
 
 def test_each_init_starts_where_it_says(day: torch.Tensor, night: torch.Tensor) -> None:

@@ -33,7 +33,13 @@ def stylize(
     refine_masks: Annotated[
         bool, typer.Option("--refine-masks", help="Let regions follow hair and branches; slower.")
     ] = False,
-    size: Annotated[int | None, typer.Option(help="Pixels of the longer side.")] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Pixels of the longer side at which the look is found.")
+    ] = None,
+    max_memory: Annotated[
+        str | None,
+        typer.Option(help="What the process may hold, such as 4GB; unset: what is free."),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimisation steps.")] = None,
     content_weight: Annotated[float | None, typer.Option(help="Keep the content.")] = None,
     style_weight: Annotated[float | None, typer.Option(help="Follow the style.")] = None,
@@ -68,16 +74,12 @@ def stylize(
     for path in (output, compare):
         if path is not None:
             check_output(path)
-    photos = []
-    if compare is not None:
-        photos = [load_image(content, "content"), load_image(style, "style")]
-        photos = [photo if size is None else resize(photo, size) for photo in photos]
-
     options = {
         "regions": regions,
         "segmentation_model": segmentation_model,
         "refine_masks": refine_masks,
         "size": size,
+        "max_memory": max_memory,
         "steps": steps,
         "content_weight": content_weight,
         "style_weight": style_weight,
@@ -96,7 +98,9 @@ def stylize(
     result = _stylize_with_progress(content, style, content_mask, style_mask, given)
     result.save(output)
     if compare is not None:
-        save_image(side_by_side([*photos, result.image]), compare)
+        shown = max(result.working.shape)
+        photos = [resize(load_image(path), shown) for path in (content, style)]
+        save_image(side_by_side([*photos, result.working]), compare)
     height, width = result.image.shape[-2:]
     summary = f"{output}: {width}×{height} pixels, {time.monotonic() - start:.1f} s"
     if result.interrupted:
@@ -159,6 +163,7 @@ def _stylize_with_progress(
                 style,
                 content_mask=content_mask,
                 style_mask=style_mask,
+                planned=lambda plan: say(f"{content}: {plan}"),
                 callback=show,
                 **given,
             )
