@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pydpst.models import apply, load
     from pydpst.networks import BilateralGridNet, TransformerNet
     from pydpst.optimize import Result, stylize
+    from pydpst.photo import Photo, open_photo, save_photo
     from pydpst.solver import Convergence, ConvergenceError
     from pydpst.training import train
 
@@ -20,6 +21,7 @@ __all__ = [
     "Convergence",
     "ConvergenceError",
     "MattingLaplacian",
+    "Photo",
     "Result",
     "TransformerNet",
     "apply",
@@ -27,7 +29,9 @@ __all__ = [
     "estimate_foreground",
     "load",
     "load_image",
+    "open_photo",
     "save_image",
+    "save_photo",
     "stylize",
     "train",
 ]
@@ -37,6 +41,7 @@ _MODULES = {
     "Convergence": "solver",
     "ConvergenceError": "solver",
     "MattingLaplacian": "laplacian",
+    "Photo": "photo",
     "Result": "optimize",
     "TransformerNet": "networks",
     "apply": "models",
@@ -44,7 +49,9 @@ _MODULES = {
     "estimate_foreground": "matting",
     "load": "models",
     "load_image": "image",
+    "open_photo": "photo",
     "save_image": "image",
+    "save_photo": "photo",
     "stylize": "optimize",
     "train": "training",
 }

@@ -25,6 +25,7 @@ from pydpst.losses import (
     pixel_features,
     tv_loss,
 )
+from pydpst.photo import Photo, save_photo
 from pydpst.regions import Regions, label_maps, one_region
 from pydpst.segment import joint_regions
 from pydpst.vgg import VGGFeatures, has_fast_bfloat16
@@ -73,9 +74,17 @@ class Result:
     losses: list[dict[str, float]] = field(default_factory=list)
     interrupted: bool = False
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the image; the suffix gives the format (see `pydpst.save_image`)."""
-        save_image(self.image, path)
+    def save(self, path: str | os.PathLike[str], like: Photo | None = None) -> None:
+        """Writes the image; the suffix gives the format (see `pydpst.save_image`).
+
+        Args:
+            path: where to write.
+            like: the photo that the file is to be like (see `pydpst.save_photo`).
+        """
+        if like is None:
+            save_image(self.image, path)
+        else:
+            save_photo(self.image, path, like)
 
 
 def stylize(

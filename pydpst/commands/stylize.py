@@ -11,6 +11,8 @@ import typer
 from pydpst.commands import check_paths, say
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pydpst.optimize import Progress
 
 
@@ -63,11 +65,13 @@ def stylize(
 ) -> None:
     """Give the photo CONTENT the style of the photo STYLE; Ctrl-C writes the best so far."""
     from pydpst.image import check_output, load_image, resize, save_image, side_by_side
+    from pydpst.photo import open_photo
 
     check_paths([content, style], output, compare, "--compare")
     for path in (output, compare):
         if path is not None:
             check_output(path)
+    original = open_photo(content, "content")
     photos = []
     if compare is not None:
         photos = [load_image(content, "content"), load_image(style, "style")]
@@ -93,8 +97,8 @@ def stylize(
     }
     given = {name: value for name, value in options.items() if value is not None}
     start = time.monotonic()
-    result = _stylize_with_progress(content, style, content_mask, style_mask, given)
-    result.save(output)
+    result = _stylize_with_progress(original.pixels, style, content_mask, style_mask, given)
+    result.save(output, like=original)
     if compare is not None:
         save_image(side_by_side([*photos, result.image]), compare)
     height, width = result.image.shape[-2:]
@@ -124,7 +128,7 @@ def _strength(values: list[str]) -> float | dict[str, float] | None:
 
 
 def _stylize_with_progress(
-    content: Path,
+    content: Tensor,
     style: Path,
     content_mask: Path | None,
     style_mask: Path | None,
