@@ -11,9 +11,16 @@ from typing import Any, Literal
 import imagecodecs
 import numpy as np
 import tifffile
-from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
+from PIL import Image, PngImagePlugin
 
-from pydpst.metadata import TIFF_DESCRIPTIVE, TIFF_IPTC, TIFF_XMP, Metadata, entries_of
+from pydpst.metadata import (
+    TIFF_DESCRIPTIVE,
+    TIFF_IPTC,
+    TIFF_XMP,
+    Metadata,
+    append_groups,
+    groups_of,
+)
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 SIXTEEN_BIT = (".png", ".tif", ".tiff")
@@ -118,8 +125,9 @@ def _tiff(levels: np.ndarray[Any, Any], metadata: Metadata) -> memoryview:
     tags: list[tuple[int, int, int, Any, bool]] = [
         (tag, *_typed(exif[tag]), True) for tag in TIFF_DESCRIPTIVE if tag in exif
     ]
-    groups = _groups(exif)
-    tags += [(group, 4, 1, 0, True) for group in groups]
+    # tifffile leaves EXIF's directories out: the tags before theirs, unused here, keep the places.
+    groups = groups_of(exif)
+    tags += [(group - 1, 4, 1, 0, True) for group in groups]
     if metadata.xmp:
         tags.append((TIFF_XMP, 1, len(metadata.xmp), metadata.xmp, True))
     if metadata.iptc:
@@ -143,7 +151,7 @@ def _tiff(levels: np.ndarray[Any, Any], metadata: Metadata) -> memoryview:
         metadata=None,
         extratags=tags,
     )
-    _append_groups(buffer, groups, order)
+    append_groups(buffer, groups, order)
     return buffer.getbuffer()
 
 
@@ -151,33 +159,5 @@ def _typed(value: Any) -> tuple[int, int, Any]:
     """A tag's type, count and value, as tifffile takes it."""
     if isinstance(value, int):
         return 3, 1, value
-    text = value if isinstance(value, bytes) else str(value).encode()
+    text = value if isinstance(value, bytes) else str(value).encode("latin-1", "replace")
     return 2, len(text) + 1, text
-
-
-def _groups(exif: Image.Exif) -> dict[int, dict[int, Any]]:
-    """The directories that EXIF consists of."""
-    camera, place = (
-        dict(exif.get_ifd(group)) for group in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-    )
-    if ExifTags.IFD.Interop in camera:
-        camera[ExifTags.IFD.Interop] = dict(exif.get_ifd(ExifTags.IFD.Interop))
-    groups = {int(ExifTags.IFD.Exif): camera, int(ExifTags.IFD.GPSInfo): place}
-    return {group: values for group, values in groups.items() if values}
-
-
-def _append_groups(buffer: io.BytesIO, groups: dict[int, dict[int, Any]], order: str) -> None:
-    """Writes them behind a TIFF file, and where they are into its first directory."""
-    header = b"MM\0*\0\0\0\x08" if order == ">" else b"II*\0\x08\0\0\0"
-    for group, values in groups.items():
-        directory = TiffImagePlugin.ImageFileDirectory_v2(header, group=group)
-        for tag, value in values.items():
-            directory[tag] = value
-        offset = buffer.seek(0, io.SEEK_END)
-        if offset % 2:
-            offset += buffer.write(b"\0")
-        buffer.write(directory.tobytes(offset))
-        with buffer.getbuffer() as block:
-            (first,) = struct.unpack_from(f"{order}I", block, 4)
-            entries, _ = entries_of(block, first, order)
-            struct.pack_into(f"{order}I", block, entries[group] + 8, offset)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 from dataclasses import dataclass, replace
+from typing import Any
 
-from PIL import ExifTags, Image, JpegImagePlugin
+from PIL import ExifTags, Image, JpegImagePlugin, TiffImagePlugin, TiffTags
 
+# Of TIFF structures, whose first directory follows at once.
+_HEADERS = {"<": b"II*\0\x08\0\0\0", ">": b"MM\0*\0\0\0\x08"}
 _EXIF_HEADER = b"Exif\0\0"
 _PHOTOSHOP_IPTC = 0x0404
 TIFF_XMP, TIFF_IPTC = 700, 33723
@@ -75,7 +79,7 @@ def metadata_of(picture: Image.Image) -> tuple[Metadata, bool]:
         if picture.format == "TIFF":
             exif = _exif_of_tiff(picture)
             xmp = _bytes(picture.getexif().get(TIFF_XMP))
-            iptc = _bytes(picture.getexif().get(TIFF_IPTC))
+            iptc = _iptc_of_tiff(picture.getexif())
         else:
             exif = _exif_of(picture)
             xmp = _bytes(info.get("xmp") or info.get("XML:com.adobe.xmp"))
@@ -129,14 +133,68 @@ def _exif_of(picture: Image.Image) -> bytes | None:
 def _exif_of_tiff(picture: Image.Image) -> bytes | None:
     """In TIFF, EXIF stands among the tags that describe the file: without those."""
     tags = picture.getexif()
-    exif = Image.Exif()
-    for tag in TIFF_DESCRIPTIVE:
-        if tag in tags:
-            exif[tag] = tags[tag]
-    for group in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        if values := tags.get_ifd(group):
-            exif[group] = dict(values)
-    return exif.tobytes().removeprefix(_EXIF_HEADER) if len(exif) else None
+    groups = groups_of(tags)
+    values: dict[int, Any] = {tag: tags[tag] for tag in TIFF_DESCRIPTIVE if tag in tags}
+    if not values and not groups:
+        return None
+    order = ">" if tags.endian == ">" else "<"
+    buffer = io.BytesIO(_HEADERS[order])
+    buffer.seek(0, io.SEEK_END)
+    places = {group - 1: 0 for group in groups}
+    buffer.write(_directory(values | places, order).tobytes(buffer.tell()))
+    append_groups(buffer, groups, order)
+    return buffer.getvalue()
+
+
+def _iptc_of_tiff(tags: Image.Exif) -> bytes | None:
+    value = tags.get(TIFF_IPTC)
+    if isinstance(value, int):
+        value = (value,)
+    if isinstance(value, tuple):  # some writers declare it to be words
+        return struct.pack(f"{tags.endian or '<'}{len(value)}I", *value)
+    return _bytes(value)
+
+
+def groups_of(exif: Image.Exif) -> dict[int, dict[int, Any]]:
+    """The directories of EXIF beside the first, of the camera and of the place, by their tags."""
+    camera, place = (
+        dict(exif.get_ifd(group)) for group in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+    )
+    if ExifTags.IFD.Interop in camera:
+        camera[ExifTags.IFD.Interop] = dict(exif.get_ifd(ExifTags.IFD.Interop))
+    groups = {int(ExifTags.IFD.Exif): camera, int(ExifTags.IFD.GPSInfo): place}
+    return {group: values for group, values in groups.items() if values}
+
+
+def append_groups(buffer: io.BytesIO, groups: dict[int, dict[int, Any]], order: str) -> None:
+    """Writes directories behind a TIFF structure, and where they are into its first directory.
+
+    Args:
+        buffer: the structure, with a place for each directory under the tag before its own.
+        groups: from `groups_of`.
+        order: "<" or ">", that of its bytes.
+    """
+    for group, values in groups.items():
+        offset = buffer.seek(0, io.SEEK_END)
+        if offset % 2:
+            offset += buffer.write(b"\0")
+        buffer.write(_directory(values, order, group).tobytes(offset))
+        with buffer.getbuffer() as block:
+            (first,) = struct.unpack_from(f"{order}I", block, 4)
+            entries, _ = _entries(block, first, order)
+            struct.pack_into(f"{order}HHII", block, entries[group - 1], group, 4, 1, offset)
+
+
+def _directory(
+    values: dict[int, Any], order: str, group: int | None = None
+) -> TiffImagePlugin.ImageFileDirectory_v2:
+    directory = TiffImagePlugin.ImageFileDirectory_v2(_HEADERS[order], group=group)
+    for tag, value in values.items():
+        if isinstance(value, str):  # as Pillow reads it; it would write ASCII
+            directory.tagtype[tag] = TiffTags.ASCII
+            value = value.encode("latin-1", "replace")
+        directory[tag] = value
+    return directory
 
 
 def _jpeg_settings(picture: Image.Image) -> tuple[int | None, str | None]:
@@ -164,12 +222,12 @@ def _upright_exif(exif: bytes, width: int, height: int) -> bytes | None:
         order = {b"II": "<", b"MM": ">"}[exif[:2]]
         block = bytearray(exif)
         (first,) = struct.unpack_from(f"{order}I", block, 4)
-        entries, link = entries_of(block, first, order)
+        entries, link = _entries(block, first, order)
         if ExifTags.Base.Orientation in entries:
             _set_number(block, entries[ExifTags.Base.Orientation], 1, order)
         if ExifTags.IFD.Exif in entries:
             (offset,) = struct.unpack_from(f"{order}I", block, entries[ExifTags.IFD.Exif] + 8)
-            inner, _ = entries_of(block, offset, order)
+            inner, _ = _entries(block, offset, order)
             for tag, side in (
                 (ExifTags.Base.ExifImageWidth, width),
                 (ExifTags.Base.ExifImageHeight, height),
@@ -182,9 +240,7 @@ def _upright_exif(exif: bytes, width: int, height: int) -> bytes | None:
     return bytes(block)
 
 
-def entries_of(
-    block: bytearray | memoryview, offset: int, order: str
-) -> tuple[dict[int, int], int]:
+def _entries(block: bytearray | memoryview, offset: int, order: str) -> tuple[dict[int, int], int]:
     """Where each tag of a directory stands, by tag, and where it links to the next directory."""
     (count,) = struct.unpack_from(f"{order}H", block, offset)
     places = range(offset + 2, offset + 2 + 12 * count, 12)
@@ -204,7 +260,7 @@ def _cut_thumbnail(block: bytearray, link: int, order: str) -> None:
     if not second:
         return
     struct.pack_into(f"{order}I", block, link, 0)
-    entries, _ = entries_of(block, second, order)
+    entries, _ = _entries(block, second, order)
     start, length = (
         struct.unpack_from(f"{order}I", block, entries[tag] + 8)[0] if tag in entries else 0
         for tag in (ExifTags.Base.JpegIFOffset, ExifTags.Base.JpegIFByteCount)

@@ -12,21 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pydpst.decode import HEIC
 from pydpst.image import Source, load_image, resize
 
-_SUFFIXES = (
-    ".bmp",
-    ".heic",
-    ".heif",
-    ".jp2",
-    ".jpeg",
-    ".jpg",
-    ".png",
-    ".ppm",
-    ".tif",
-    ".tiff",
-    ".webp",
-)
+_SUFFIXES = (".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp", *HEIC)
 
 # Photos are kept this much larger than they are trained at, so that cuts of them still have detail.
 _MARGIN = 1.5
