@@ -130,7 +130,7 @@ def decode(source: str | os.PathLike[str] | Image.Image, what: str = "the image"
             turn = orientation_of(picture)  # Pillow has turned TIFF by now, and says so
             levels, alpha = _levels(picture, what)
         with _silent():
-            metadata, damaged = metadata_of(picture)
+            metadata, damaged = metadata_of(picture, data)
     if damaged:
         warnings.warn(f"{what} has damaged metadata, which are left out.", stacklevel=3)
     metadata, profile = _with_profile(metadata, levels.shape[2], what)

@@ -8,6 +8,7 @@ import struct
 from dataclasses import dataclass, replace
 from typing import Any
 
+import tifffile
 from PIL import ExifTags, Image, JpegImagePlugin, TiffImagePlugin, TiffTags
 
 # Of TIFF structures, whose first directory follows at once.
@@ -71,15 +72,23 @@ def orientation_of(picture: Image.Image) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
-def metadata_of(picture: Image.Image) -> tuple[Metadata, bool]:
-    """What a decoded picture's file says, and whether some of it is damaged, which is left out."""
+def metadata_of(picture: Image.Image, data: bytes | None) -> tuple[Metadata, bool]:
+    """What a decoded picture's file says beside its pixels.
+
+    Args:
+        picture: decoded.
+        data: the bytes of its file, if it has one.
+
+    Returns:
+        That, and whether some of it is damaged, which is left out.
+    """
     info, damaged = picture.info, False
     exif = xmp = iptc = quality = subsampling = None
     try:
         if picture.format == "TIFF":
             exif = _exif_of_tiff(picture)
             xmp = _bytes(picture.getexif().get(TIFF_XMP))
-            iptc = _iptc_of_tiff(picture.getexif())
+            iptc = data and _iptc_of_tiff(data)
         else:
             exif = _exif_of(picture)
             xmp = _bytes(info.get("xmp") or info.get("XML:com.adobe.xmp"))
@@ -146,13 +155,14 @@ def _exif_of_tiff(picture: Image.Image) -> bytes | None:
     return buffer.getvalue()
 
 
-def _iptc_of_tiff(tags: Image.Exif) -> bytes | None:
-    value = tags.get(TIFF_IPTC)
-    if isinstance(value, int):
-        value = (value,)
-    if isinstance(value, tuple):  # some writers declare it to be words
-        return struct.pack(f"{tags.endian or '<'}{len(value)}I", *value)
-    return _bytes(value)
+def _iptc_of_tiff(data: bytes) -> bytes | None:
+    """Pillow takes only the first word where it is declared to be words, as is usual."""
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        tag = file.pages.first.tags.get(TIFF_IPTC)
+        value = None if tag is None else tag.value
+        if isinstance(value, tuple):
+            return struct.pack(f"{file.byteorder}{len(value)}I", *value)
+        return value if isinstance(value, bytes) else None
 
 
 def groups_of(exif: Image.Exif) -> dict[int, dict[int, Any]]:
