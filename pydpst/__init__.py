@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pydpst.models import apply, load
     from pydpst.networks import BilateralGridNet, TransformerNet
     from pydpst.optimize import Result, stylize
+    from pydpst.photo import Photo, open_photo, save_photo
     from pydpst.planning import Plan, plan
     from pydpst.solver import Convergence, ConvergenceError
     from pydpst.training import train
@@ -21,6 +22,7 @@ __all__ = [
     "Convergence",
     "ConvergenceError",
     "MattingLaplacian",
+    "Photo",
     "Plan",
     "Result",
     "TransformerNet",
@@ -29,8 +31,10 @@ __all__ = [
     "estimate_foreground",
     "load",
     "load_image",
+    "open_photo",
     "plan",
     "save_image",
+    "save_photo",
     "stylize",
     "train",
 ]
@@ -40,6 +44,7 @@ _MODULES = {
     "Convergence": "solver",
     "ConvergenceError": "solver",
     "MattingLaplacian": "laplacian",
+    "Photo": "photo",
     "Plan": "planning",
     "Result": "optimize",
     "TransformerNet": "networks",
@@ -48,8 +53,10 @@ _MODULES = {
     "estimate_foreground": "matting",
     "load": "models",
     "load_image": "image",
+    "open_photo": "photo",
     "plan": "planning",
     "save_image": "image",
+    "save_photo": "photo",
     "stylize": "optimize",
     "train": "training",
 }

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import os
 import secrets
 import tempfile
-import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,37 +12,22 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
+from pydpst.decode import MINIMUM_SIDE, decode
+from pydpst.encode import PICTURES, SIXTEEN_BIT, WITH_OPACITY, encoded
+from pydpst.profiles import in_unit, srgb_pixels
+
 Source: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray[Any, Any] | Tensor
-
-# The smallest side that leaves one pixel at conv5, which lies behind four halvings.
-MINIMUM_SIDE = 16
-
-# Raster formats only: others, such as EPS, make Pillow run an interpreter.
-_READABLE = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-
-_WRITABLE: dict[str, tuple[str, dict[str, Any]]] = {
-    ".png": ("PNG", {}),
-    ".jpg": ("JPEG", {"quality": 95, "subsampling": "4:4:4"}),
-    ".jpeg": ("JPEG", {"quality": 95, "subsampling": "4:4:4"}),
-    ".tif": ("TIFF", {"compression": "tiff_lzw"}),
-    ".tiff": ("TIFF", {"compression": "tiff_lzw"}),
-    ".webp": ("WEBP", {"quality": 95}),
-}
-
-PICTURES = tuple(_WRITABLE)
-SIXTEEN_BIT = (".png", ".tif", ".tiff")
-WITH_OPACITY = (*SIXTEEN_BIT, ".webp")
 
 
 def load_image(source: Source, name: str = "image") -> Tensor:
     """A photo as an RGB tensor.
 
-    Files and PIL images may be grey, palette, RGB, RGBA, CMYK or 16-bit grey. Their EXIF
-    orientation is applied, an embedded ICC profile is converted to sRGB where it fits, and the
-    first frame is taken. Transparent pixels are composited on white.
+    Files and PIL images may be grey, palette, RGB, CMYK or Lab, of 8 or 16 bits, with opacity or
+    without. Their EXIF orientation is applied, an embedded ICC profile is converted to sRGB where
+    it fits, and the first frame is taken. Transparent pixels are composited on white.
 
     Args:
         source: the path of an image file, a PIL image, an array (H, W), (H, W, 3) or (H, W, 4),
@@ -57,6 +40,7 @@ def load_image(source: Source, name: str = "image") -> Tensor:
 
     Raises:
         ValueError: if the source is not as above, cannot be read, or has a side under 16 pixels.
+        ImportError: if it is HEIC and pillow-heif is not installed.
     """
     what = f"the {name}" if name == "image" else f"the {name} image"
     if isinstance(source, Tensor):
@@ -64,10 +48,10 @@ def load_image(source: Source, name: str = "image") -> Tensor:
     elif isinstance(source, np.ndarray):
         image = _from_array(source, what)
     elif isinstance(source, str | os.PathLike | Image.Image):
-        picture = open_image(source, what)
-        if not isinstance(source, Image.Image):
-            what = f"{what} {os.fspath(source)}"
-        image = _from_picture(picture, what)
+        decoded = decode(source, what)
+        image = srgb_pixels(decoded.levels, decoded.profile)
+        if decoded.alpha is not None:
+            image = on_white(image, torch.from_numpy(in_unit(decoded.alpha)))
     else:
         raise ValueError(
             f"{what} is a {type(source).__name__}; it must be a path, a PIL image, an array or a "
@@ -79,51 +63,6 @@ def load_image(source: Source, name: str = "image") -> Tensor:
             f"{what} is {width}×{height} pixels; each side must have at least {MINIMUM_SIDE}."
         )
     return image
-
-
-def open_image(
-    source: str | os.PathLike[str] | Image.Image, what: str = "the image"
-) -> Image.Image:
-    """A decoded picture, upright, in whatever mode it is stored.
-
-    Args:
-        source: the path of an image file, or a PIL image.
-        what: what to call the picture in an error, such as "the content mask".
-
-    Returns:
-        The picture with its EXIF orientation applied.
-
-    Raises:
-        ValueError: if it is no file, is of no format that is read, or is damaged.
-    """
-    try:
-        if isinstance(source, Image.Image):
-            return ImageOps.exif_transpose(source)
-        what = f"{what} {os.fspath(source)}"
-        # Read whole, so that no file stays open and what fails from here on is the decoding.
-        data = io.BytesIO(Path(source).read_bytes())
-        with warnings.catch_warnings():
-            # Pillow warns of a possible bomb from half the size at which it refuses one.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(data, formats=_READABLE)
-            return ImageOps.exif_transpose(picture)
-    except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(f"{what} does not exist; give the path of an image file.") from None
-    except IsADirectoryError:
-        raise ValueError(f"{what} is a folder; give the path of an image file.") from None
-    except UnidentifiedImageError:
-        raise ValueError(
-            f"{what} is not an image; give a file in one of the formats {', '.join(_READABLE)}."
-        ) from None
-    except Image.DecompressionBombError:
-        raise ValueError(
-            f"{what} has more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels, too many to decode "
-            "safely; make it smaller."
-        ) from None
-    except PermissionError:
-        raise ValueError(f"{what} may not be read; give a file that you may read.") from None
-    except Exception as error:  # decoders raise whatever damaged bytes make them trip over
-        raise ValueError(f"{what} cannot be decoded ({error}); give an undamaged file.") from None
 
 
 def _from_tensor(tensor: Tensor, what: str) -> Tensor:
@@ -161,41 +100,13 @@ def _from_array(array: np.ndarray[Any, Any], what: str) -> Tensor:
         values /= scale
     if values.ndim == 2:
         values = values[..., None].expand(-1, -1, 3)
-    colours, alpha = values[..., :3], values[..., 3:]
-    if alpha.numel():
-        colours = colours * alpha + (1 - alpha)
-    return colours.permute(2, 0, 1).contiguous()
+    colours = values[..., :3].permute(2, 0, 1).contiguous()
+    return on_white(colours, values[..., 3]) if values.shape[2] == 4 else colours
 
 
-def _from_picture(picture: Image.Image, what: str) -> Tensor:
-    if picture.mode == "F" or picture.mode.startswith("I"):
-        values = np.asarray(picture).astype(np.float32)
-        return _from_array(values if picture.mode == "F" else values / 65535, what)
-    try:
-        alpha = None
-        if picture.has_transparency_data:
-            alpha = picture.convert("RGBA").getchannel("A")
-        if picture.mode not in ("L", "RGB", "CMYK", "LAB"):
-            picture = picture.convert("RGB")
-        picture = _to_srgb(picture).convert("RGB")
-    except ValueError as error:
-        raise ValueError(f"{what} cannot be converted to RGB ({error}).") from None
-    if alpha is not None:
-        picture.putalpha(alpha)
-    return _from_array(np.asarray(picture), what)
-
-
-def _to_srgb(picture: Image.Image) -> Image.Image:
-    profile = picture.info.get("icc_profile")
-    if not profile:
-        return picture
-    try:
-        converted = ImageCms.profileToProfile(
-            picture, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
-    except (ImageCms.PyCMSError, ImportError):  # a broken profile, or one for another mode
-        return picture
-    return converted or picture
+def on_white(image: Tensor, alpha: Tensor) -> Tensor:
+    """A photo (3, H, W) with the opacity (H, W), both in [0, 1], on white; changed in place."""
+    return image.sub_(1).mul_(alpha).add_(1)
 
 
 def _check_values(values: Tensor, what: str) -> None:
@@ -332,7 +243,7 @@ def save_image(image: Tensor, path: str | os.PathLike[str]) -> None:
     write_whole(path, encode_image(image, path.suffix))
 
 
-def encode_image(image: Tensor, suffix: str) -> bytes:
+def encode_image(image: Tensor, suffix: str) -> bytes | memoryview:
     """The bytes of an image file, 8 bits a channel.
 
     Args:
@@ -347,7 +258,7 @@ def encode_image(image: Tensor, suffix: str) -> bytes:
         raise ValueError(
             f"the image has the shape {tuple(image.shape)}; it must be (3, H, W) or (4, H, W)."
         )
-    return _encoded(_levels(image, 255).astype(np.uint8).transpose(1, 2, 0), suffix)
+    return encoded(_levels(image, 255).astype(np.uint8).transpose(1, 2, 0), suffix)
 
 
 def save_alpha(alpha: Tensor, path: str | os.PathLike[str], bits: int = 8) -> None:
@@ -367,7 +278,7 @@ def save_alpha(alpha: Tensor, path: str | os.PathLike[str], bits: int = 8) -> No
     if alpha.ndim != 2:
         raise ValueError(f"the matte has the shape {tuple(alpha.shape)}; it must be (H, W).")
     levels = _levels(alpha, 2**bits - 1).astype(np.uint8 if bits == 8 else np.uint16)
-    write_whole(path, _encoded(levels, path.suffix))
+    write_whole(path, encoded(levels, path.suffix))
 
 
 def _levels(values: Tensor, largest: int) -> np.ndarray[Any, Any]:
@@ -379,15 +290,7 @@ def _levels(values: Tensor, largest: int) -> np.ndarray[Any, Any]:
     return levels
 
 
-def _encoded(levels: np.ndarray[Any, Any], suffix: str) -> bytes:
-    picture = Image.fromarray(np.ascontiguousarray(levels))
-    file_format, options = _WRITABLE[suffix.lower()]
-    encoded = io.BytesIO()
-    picture.save(encoded, format=file_format, **options)
-    return encoded.getvalue()
-
-
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes | memoryview) -> None:
     """Writes a file beside its place and renames it, so that it is there whole or not at all.
 
     Raises:

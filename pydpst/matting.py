@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from pydpst.image import Source, load_image, open_image
+from pydpst.decode import open_image
+from pydpst.image import Source, load_image
 from pydpst.laplacian import MattingLaplacian
 from pydpst.solver import Convergence
 

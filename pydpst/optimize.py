@@ -16,7 +16,7 @@ from pydpst.device import choose_device
 from pydpst.finish import blended, smoothed, strengths_of, with_luminance_of
 from pydpst.full_size import carry_to_photo
 from pydpst.guided import carry_to_size
-from pydpst.image import Source, load_image, resize, save_image
+from pydpst.image import Source, load_image, resize
 from pydpst.losses import (
     CONTENT_LAYERS,
     STYLE_LAYERS,
@@ -26,6 +26,7 @@ from pydpst.losses import (
     pixel_features,
     tv_loss,
 )
+from pydpst.photo import Photo, open_photo, save_photo
 from pydpst.planning import Plan, level_sizes, level_steps, plan
 from pydpst.regions import Regions, label_maps, one_region
 from pydpst.segment import REGIONS_SIZE, joint_regions
@@ -63,6 +64,7 @@ class Result:
         image: (3, H, W), float32, in [0, 1], on the CPU, of the content's own size.
         working: (3, h, w), likewise, at the working size, where the look was found.
         regions: what was styled after what, at the working size.
+        photo: the content, with what else its file says.
         losses: for each step the losses of weight above 0, and their weighted sum, total.
         interrupted: whether Ctrl-C ended it before all steps were done.
     """
@@ -70,12 +72,13 @@ class Result:
     image: Tensor
     working: Tensor
     regions: Regions
+    photo: Photo
     losses: list[dict[str, float]] = field(default_factory=list)
     interrupted: bool = False
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the image; the suffix gives the format (see `pydpst.save_image`)."""
-        save_image(self.image, path)
+        """Writes the image like the content's file (see `pydpst.save_photo`)."""
+        save_photo(self.image, path, self.photo)
 
 
 def stylize(
@@ -166,7 +169,8 @@ def stylize(
     target = choose_device(device)
     the_plan = plan(content, style, size=size, steps=steps, max_memory=max_memory, device=target)
     size = the_plan.size
-    original = load_image(content, "content")
+    whole_photo = open_photo(content, "content")
+    original = whole_photo.pixels
     photo = resize(original, size).to(target)
     original_style = load_image(style, "style")
     example = resize(original_style, size).to(target)
@@ -242,7 +246,7 @@ def stylize(
             recolour=photorealism_weight > 0,
             preserve_luminance=preserve_luminance,
         )
-    return Result(whole, working, found, all_losses, interrupted)
+    return Result(whole, working, found, whole_photo, all_losses, interrupted)
 
 
 def _check_arguments(

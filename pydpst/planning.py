@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from pydpst.decode import MINIMUM_SIDE, size_of
 from pydpst.device import choose_device
 from pydpst.full_size import strip_rows
-from pydpst.image import MINIMUM_SIDE, Source, load_image
+from pydpst.image import Source, load_image
 from pydpst.vgg import has_fast_bfloat16
 
 # Levels are halved until the longer side would fall below this.
@@ -214,19 +215,11 @@ def _pixels(shape: tuple[int, int], size: int) -> float:
 
 def _shape(source: Source, name: str) -> tuple[int, int]:
     """Height and width of a photo, of a file by its head alone."""
-    if isinstance(source, str | os.PathLike):
-        try:
-            with Image.open(Path(source)) as picture:
-                shape = (picture.height, picture.width)
-            if min(shape) >= MINIMUM_SIDE:
-                return shape
-        except Exception:
-            pass  # what is wrong with it, load_image says
-    elif isinstance(source, Image.Image):
-        return source.height, source.width
-    elif isinstance(source, np.ndarray) and source.ndim in (2, 3):
+    if isinstance(source, str | os.PathLike | Image.Image):
+        return size_of(source, f"the {name} image")
+    if isinstance(source, np.ndarray) and source.ndim in (2, 3):
         return int(source.shape[0]), int(source.shape[1])
-    elif isinstance(source, Tensor) and source.ndim in (3, 4):
+    if isinstance(source, Tensor) and source.ndim in (3, 4):
         return source.shape[-2], source.shape[-1]
     height, width = load_image(source, name).shape[-2:]
     return height, width

@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from pydpst.decode import open_image
 from pydpst.guided import guided_filter
-from pydpst.image import Source, open_image
+from pydpst.image import Source
 from pydpst.laplacian import MattingLaplacian
 
 # The mask colours of Luan et al. 2017.

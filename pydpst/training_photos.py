@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pydpst.decode import HEIC
 from pydpst.image import Source, load_image, resize
 
-_SUFFIXES = (".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+_SUFFIXES = (".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp", *HEIC)
 
 # Photos are kept this much larger than they are trained at, so that cuts of them still have detail.
 _MARGIN = 1.5
@@ -39,10 +40,19 @@ def find_photos(photos: str | os.PathLike[str] | Sequence[Source]) -> list[Sourc
         return [folder]
     if not folder.is_dir():
         raise ValueError(f"the photos {folder} do not exist; give a folder of photos.")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    found = sorted(
+        Path(parent, name)
+        for parent, _, names in os.walk(folder, onerror=_warn_of_folder)
+        for name in names
+        if Path(name).suffix.lower() in _SUFFIXES
+    )
     if not found:
         raise ValueError(f"the folder {folder} holds no photos; give one that does.")
     return list(found)
+
+
+def _warn_of_folder(error: OSError) -> None:
+    warnings.warn(f"the folder {error.filename} may not be read; it is left out.", stacklevel=2)
 
 
 def _read(photo: Source, size: int) -> Tensor | str:

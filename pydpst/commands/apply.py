@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -14,10 +15,14 @@ import typer
 from pydpst.commands import say
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
+
+    from pydpst.photo import Photo
 
 # Photos that are decoded ahead, and results that wait to be written.
 _AHEAD = 2
+# Of photos with more pixels, one at a time is held.
+_LARGE = 32_000_000
 
 
 def apply(
@@ -73,8 +78,10 @@ def _outputs(photos: list[Path], output: Path) -> list[tuple[Path, Path]]:
             raise ValueError(f"the output {output} must be a folder, in one that exists.")
         pairs = []
         for photo in photos:
-            found = find_photos(photo) if photo.is_dir() else [photo]
-            top = photo if photo.is_dir() else photo.parent
+            # One that may not be read is left to fail among the others.
+            folder = photo.is_dir() and os.access(photo, os.R_OK | os.X_OK)
+            found = find_photos(photo) if folder else [photo]
+            top = photo if folder else photo.parent
             pairs += [(Path(str(path)), _beneath(output, Path(str(path)), top)) for path in found]
     seen: dict[Path, Path] = {}
     inputs = {photo.resolve() for photo, _ in pairs}
@@ -92,13 +99,14 @@ def _outputs(photos: list[Path], output: Path) -> list[tuple[Path, Path]]:
 
 
 def _beneath(output: Path, photo: Path, top: Path) -> Path:
+    from pydpst.decode import HEIC
     from pydpst.image import check_output
 
     result = output / photo.relative_to(top)
     try:
         check_output(Path(result.name))
     except ValueError:
-        return result.with_suffix(".png")
+        return result.with_suffix(".jpg" if result.suffix.lower() in HEIC else ".png")
     return result
 
 
@@ -110,6 +118,7 @@ def _restyle_all(
     from rich.progress import track
 
     import pydpst
+    from pydpst.photo import save_photo
 
     console = Console(stderr=True)
     failures: dict[Path, str] = {}
@@ -119,7 +128,7 @@ def _restyle_all(
         try:
             future.result()
         except (ValueError, OSError, MemoryError) as error:
-            failures[photo] = str(error)
+            failures[photo] = str(error) or type(error).__name__
 
     with ThreadPoolExecutor(_AHEAD) as readers, ThreadPoolExecutor(_AHEAD) as writers:
         decoded = _decode_ahead(readers, pairs)
@@ -133,12 +142,15 @@ def _restyle_all(
         )
         for photo, result, future in bar:
             try:
-                image = pydpst.apply(network, future.result(), strength=strength).cpu()
-            except (ValueError, OSError, MemoryError, RuntimeError) as error:
+                original = future.result()
+                image = pydpst.apply(network, original.pixels, strength=strength).cpu()
+            except (ValueError, ImportError, OSError, MemoryError, RuntimeError) as error:
                 failures[photo] = str(error).partition("\n")[0] or type(error).__name__
                 continue
-            writing.append((photo, writers.submit(pydpst.save_image, image, result)))
-            if len(writing) >= _AHEAD:
+            writing.append((photo, writers.submit(save_photo, image, result, original)))
+            ahead = 0 if image[0].numel() > _LARGE else _AHEAD
+            del image, original, future
+            while len(writing) > ahead:
                 finish(*writing.popleft())
         while writing:
             finish(*writing.popleft())
@@ -147,15 +159,22 @@ def _restyle_all(
 
 def _decode_ahead(
     readers: ThreadPoolExecutor, pairs: list[tuple[Path, Path]]
-) -> Iterator[tuple[Path, Path, Future[Tensor]]]:
-    import pydpst
+) -> Iterator[tuple[Path, Path, Future[Photo]]]:
+    from pydpst.photo import open_photo
 
-    waiting: deque[tuple[Path, Path, Future[Tensor]]] = deque()
+    waiting: deque[tuple[Path, Path, Future[Photo]]] = deque()
+    ahead = 0
     for photo, result in pairs:
-        waiting.append((photo, result, readers.submit(pydpst.load_image, photo, "input")))
-        if len(waiting) > _AHEAD:
+        waiting.append((photo, result, readers.submit(open_photo, photo, "input")))
+        while len(waiting) > ahead:
+            ahead = 0 if _is_large(waiting[0][2]) else _AHEAD
             yield waiting.popleft()
-    yield from waiting
+    while waiting:
+        yield waiting.popleft()
+
+
+def _is_large(future: Future[Photo]) -> bool:
+    return future.exception() is None and future.result().pixels[0].numel() > _LARGE
 
 
 def _print_failures(failures: dict[Path, str]) -> None:

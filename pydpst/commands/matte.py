@@ -43,15 +43,8 @@ def matte(
 ) -> None:
     """Find the opacity of the foreground of the photo IMAGE; Ctrl-C writes what there is so far."""
     from pydpst.device import choose_device
-    from pydpst.image import (
-        PICTURES,
-        SIXTEEN_BIT,
-        WITH_OPACITY,
-        check_output,
-        load_image,
-        save_alpha,
-        save_image,
-    )
+    from pydpst.encode import PICTURES, SIXTEEN_BIT, WITH_OPACITY
+    from pydpst.image import check_output, load_image, save_alpha, save_image
     from pydpst.matting import composite, estimate_foreground, load_trimap
 
     inputs = [path for path in (image, trimap, background) if path is not None]

@@ -74,6 +74,7 @@ def stylize(
     for path in (output, compare):
         if path is not None:
             check_output(path)
+
     options = {
         "regions": regions,
         "segmentation_model": segmentation_model,
