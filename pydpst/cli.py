@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 
@@ -39,6 +40,9 @@ for command in (
 
 def main() -> None:
     """Runs the command line; exits with 2 on bad input, 1 on other failures, 130 on Ctrl-C."""
+    # What decoders think of damaged photos; pydpst says it in its own words.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     warnings.formatwarning = lambda message, *_args, **_kwargs: f"warning: {message}\n"
     try:
         app()

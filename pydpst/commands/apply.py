@@ -49,7 +49,8 @@ def apply(
     done = len(pairs) - len(failures)
     say(f"{output}: {done} of {len(pairs)} photos, {time.monotonic() - start:.1f} s")
     if failures:
-        _print_failures(failures)
+        for photo, reason in failures.items():
+            say(f"error: {reason}" if str(photo) in reason else f"error: {photo}: {reason}")
         raise typer.Exit(1)
 
 
@@ -78,8 +79,7 @@ def _outputs(photos: list[Path], output: Path) -> list[tuple[Path, Path]]:
             raise ValueError(f"the output {output} must be a folder, in one that exists.")
         pairs = []
         for photo in photos:
-            # One that may not be read is left to fail among the others.
-            folder = photo.is_dir() and os.access(photo, os.R_OK | os.X_OK)
+            folder = _is_folder(photo)
             found = find_photos(photo) if folder else [photo]
             top = photo if folder else photo.parent
             pairs += [(Path(str(path)), _beneath(output, Path(str(path)), top)) for path in found]
@@ -93,9 +93,23 @@ def _outputs(photos: list[Path], output: Path) -> list[tuple[Path, Path]]:
                 f"{seen[result]} and {photo} would both become {result}; restyle them separately."
             )
         seen[result] = photo
-    for result in seen:
-        result.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        for result in seen:
+            result.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"the output folder {output} cannot be written to ({error.strerror}); choose another."
+        ) from None
     return pairs
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is a folder to look into; one that may not be read is left to fail as a photo."""
+    try:
+        os.scandir(path).close()
+    except OSError:
+        return False
+    return True
 
 
 def _beneath(output: Path, photo: Path, top: Path) -> Path:
@@ -175,16 +189,3 @@ def _decode_ahead(
 
 def _is_large(future: Future[Photo]) -> bool:
     return future.exception() is None and future.result().pixels[0].numel() > _LARGE
-
-
-def _print_failures(failures: dict[Path, str]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None)
-    # Names stay whole, so that they can be copied.
-    table.add_column("photo", no_wrap=True, min_width=max(len(str(photo)) for photo in failures))
-    table.add_column("what is wrong", min_width=30)
-    for photo, reason in failures.items():
-        table.add_row(str(photo), reason)
-    Console(stderr=True).print(table)
