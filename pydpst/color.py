@@ -8,6 +8,9 @@ from torch import Tensor
 # The variance of 8-bit noise and of JPEG in flat regions, which a transfer must not stretch.
 NOISE_VARIANCE = 1e-4
 
+# The variance of rounding to 8 bits, about.
+_ROUNDING_VARIANCE = 1e-6
+
 
 def _statistics(pixels: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """The weighted mean (3) and covariance (3, 3) of pixels (3, N), regularised."""
@@ -23,6 +26,25 @@ def _power(matrix: Tensor, exponent: float) -> Tensor:
     values, vectors = torch.linalg.eigh(matrix)
     result: Tensor = (vectors * values**exponent) @ vectors.T
     return result
+
+
+def affine_fit(before: Tensor, after: Tensor) -> Tensor:
+    """The affine map nearest to what became of colours, by least squares.
+
+    Args:
+        before: colours (3, N), float64.
+        after: likewise.
+
+    Returns:
+        (3, 4): the matrix and, last, the offset. Colours that vary too little for a slope keep 1.
+    """
+    mean, wanted = before.mean(1, keepdim=True), after.mean(1, keepdim=True)
+    centred = before - mean
+    noise = _ROUNDING_VARIANCE * torch.eye(3, dtype=before.dtype)
+    covariance = centred @ centred.T / before.shape[1] + noise
+    cross = centred @ (after - wanted).T / before.shape[1] + noise
+    matrix = torch.linalg.solve(covariance, cross).T
+    return torch.cat([matrix, wanted - matrix @ mean], 1)
 
 
 def monge_kantorovich(

@@ -1,16 +1,26 @@
-"""Models for other programs: ONNX, with standard operators alone."""
+"""Models for other programs: ONNX with standard operators alone, and 3D look-up tables."""
 
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from pydpst.models import load
+from pydpst.cube import apply_cube, check_cube_size, fit_cube, write_cube
+from pydpst.image import Source, check_output, load_image, resize
+from pydpst.metrics import level_error
+from pydpst.models import apply, load
 from pydpst.networks import BilateralGridNet
 from pydpst.reference import bilateral_slice_apply
+from pydpst.training_photos import find_photos
+
+# Pixels of the longer side of the photos that a look-up table is fitted to, and of all together.
+_PHOTO_SIZE, _PIXELS = 512, 1 << 22
 
 
 class _StandardOperators(nn.Module):
@@ -61,7 +71,7 @@ def export_onnx(
         raise ValueError(f"the output {path} must end in .onnx.")
     network = model if isinstance(model, nn.Module) else load(model)
     if not isinstance(network, BilateralGridNet):
-        raise ValueError("only models of the kind grid can be exported.")
+        raise ValueError("only models of the kind grid can be exported as ONNX.")
     try:
         import onnxscript  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
     except ImportError:
@@ -81,3 +91,103 @@ def export_onnx(
     )
     assert program is not None
     program.save(path)
+
+
+@dataclass(frozen=True)
+class CubeFit:
+    """How near a look-up table is to its model, over the photos that it was fitted to.
+
+    Attributes:
+        photos: how many; 0 for synthetic ones.
+        rms: the root mean square over pixels and channels, in levels of 8 bits.
+        percentile: the 95th, likewise.
+    """
+
+    photos: int
+    rms: float
+    percentile: float
+
+
+def export_cube(
+    model: nn.Module | str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    photos: str | os.PathLike[str] | Sequence[Source] | None = None,
+    *,
+    strength: float = 1.0,
+    size: int = 33,
+) -> CubeFit:
+    """Writes the global 3D look-up table nearest to what a model does to photos.
+
+    What a model does to a colour depends on the photo and on the place in it; a table knows
+    neither. Fitted to one photo it has that photo's look, to several the mean of theirs. Without
+    photos it is fitted to synthetic pictures that have the colours of photos and no scene: on
+    photos that a table was not fitted to, that is nearer to the model than a table fitted to a few
+    others (docs/feedforward.md).
+
+    Args:
+        model: as for `apply`.
+        path: where to, ending in .cube.
+        photos: a photo, a folder of photos, or a list of them; unreadable ones are named in a
+            warning and skipped. They are scaled down to 512 pixels.
+        strength: as for `apply`.
+        size: entries a side of the table, 2 to 129.
+
+    Returns:
+        How near it is.
+
+    Raises:
+        ValueError: for an argument that is not as above, or if no photo is readable.
+        OSError: if writing fails.
+    """
+    check_output(path, (".cube",))
+    check_cube_size(size)
+    network = model if isinstance(model, nn.Module) else load(model)
+    sources = None if photos is None else find_photos(photos)
+    pictures = _synthetic_photos() if sources is None else _small_photos(sources)
+    before, after = [], []
+    for picture in pictures:
+        stride = 1 if sources is None else -(-len(sources) * picture[0].numel() // _PIXELS)
+        result = apply(network, picture, strength=strength).cpu()
+        before.append(picture.flatten(1)[:, ::stride])
+        after.append(result.flatten(1)[:, ::stride])
+    if not before:
+        raise ValueError("none of the photos can be read; give at least one that can.")
+    colours, wanted = torch.cat(before, 1), torch.cat(after, 1)
+    cube = fit_cube(colours, wanted, size)
+    write_cube(cube, path, Path(path).stem)
+    rms, percentile = level_error(apply_cube(cube, colours), wanted)
+    return CubeFit(0 if sources is None else len(before), rms, percentile)
+
+
+def _small_photos(sources: Sequence[Source]) -> Iterator[Tensor]:
+    for source in sources:
+        try:
+            yield resize(load_image(source, "input"), _PHOTO_SIZE)
+        except ValueError as error:
+            warnings.warn(f"skipped: {error}", stacklevel=2)
+
+
+def _synthetic_photos() -> Iterator[Tensor]:
+    """Pictures (3, 256, 384) of noise with the spectrum and the colours of photos.
+
+    The amplitude falls with the frequency (Field 1987, "Relations between the statistics of natural
+    images and the response properties of cortical cells"); mean and covariance of the colours are
+    the means of those of the photos in examples/photos.
+    """
+    height, width = 256, 384
+    mean = torch.tensor([[0.486], [0.464], [0.433]])
+    covariance = torch.tensor(
+        [[0.0677, 0.0591, 0.0518], [0.0591, 0.0579, 0.0549], [0.0518, 0.0549, 0.0603]]
+    )
+    rows = torch.fft.fftfreq(height)[:, None] * height
+    columns = torch.fft.rfftfreq(width) * width
+    frequency = torch.hypot(rows, columns).clamp(min=1)
+    for seed in range(4):
+        noise = torch.randn(3, height, width, generator=torch.Generator().manual_seed(seed))
+        picture = torch.fft.irfft2(torch.fft.rfft2(noise) / frequency, s=(height, width)).flatten(1)
+        picture = picture - picture.mean(1, keepdim=True)
+        white = torch.linalg.solve_triangular(
+            torch.linalg.cholesky(torch.cov(picture)), picture, upper=False
+        )
+        coloured = torch.linalg.cholesky(covariance) @ white + mean
+        yield coloured.clamp(0, 1).view(3, height, width)

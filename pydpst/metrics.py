@@ -364,3 +364,19 @@ def residual_map(result: Tensor, content: Tensor, eps: float = 1e-7) -> Tensor:
     variance = (mean(p * p) - mean(p) ** 2).sum(0)
     energy = (9 * (variance - explained)).clamp_min(0)  # rounding can leave less than nothing
     return F.avg_pool2d(F.pad(energy[None], (2, 2, 2, 2)), 3, 1)[0]
+
+
+def level_error(result: Tensor, wanted: Tensor) -> tuple[float, float]:
+    """How far colours are off, in levels of 8 bits.
+
+    Args:
+        result: any shape, values in [0, 1].
+        wanted: like result.
+
+    Returns:
+        The root mean square over pixels and channels, and the 95th percentile.
+    """
+    error = 255 * (result.double() - wanted.double()).abs().flatten()
+    # `quantile` takes no more than 2**24 values.
+    percentile = error.kthvalue(max(1, round(0.95 * error.numel()))).values
+    return float(error.square().mean().sqrt()), float(percentile)

@@ -12,9 +12,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from pydpst.grid import FittedGrid
 from pydpst.networks import NETWORKS
 
 _FORMAT_KEY, _VERSION = "pydpst", 1
+
+_KINDS: dict[str, Any] = {**NETWORKS, "fitted": FittedGrid}
 
 
 def write_tensors(
@@ -97,14 +100,14 @@ def save_model(network: nn.Module, path: str | os.PathLike[str], about: dict[str
     """Writes a network as a model file.
 
     Args:
-        network: one of `pydpst.networks`.
+        network: one of `pydpst.networks`, or a `FittedGrid`.
         path: where to.
         about: what else to keep, such as the settings of its training and a licence note; JSON.
 
     Raises:
         OSError: if writing fails.
     """
-    (name,) = (name for name, kind in NETWORKS.items() if type(network) is kind)
+    (name,) = (name for name, kind in _KINDS.items() if type(network) is kind)
     about = {**about, "network": name, "settings": network.settings}
     write_tensors(path, network.state_dict(), "model", about)
 
@@ -117,7 +120,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]]
     """
     tensors, about = read_tensors(path, "model")
     try:
-        network: nn.Module = NETWORKS[about["network"]](**about["settings"])
+        network: nn.Module = _KINDS[about["network"]](**about["settings"])
         network.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError):
         raise ValueError(

@@ -29,19 +29,26 @@ def apply(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="A model file, or the name of a bundled style.")
     ],
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTOS", help="Photos and folders.")],
+    photos: Annotated[
+        list[Path], typer.Argument(metavar="PHOTOS", help="Photos and folders, or clips.")
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="A folder; for one photo also a file.")
     ],
     strength: Annotated[float, typer.Option(help="0 the photo itself, 1 the full style.")] = 1.0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
 ) -> None:
-    """Restyle PHOTOS with a trained MODEL, at full resolution."""
+    """Restyle PHOTOS, or video, with a trained MODEL, at full resolution."""
     import pydpst
+    from pydpst.clip import CLIPS
+    from pydpst.commands.clip import apply_to_clips
     from pydpst.device import choose_device
 
     if not 0 <= strength <= 2:
         raise ValueError(f"strength is {strength}; it must be a number from 0 to 2.")
+    if any(photo.suffix.lower() in CLIPS for photo in photos):
+        apply_to_clips(model, photos, output, strength, device)
+        return
     pairs = _outputs(photos, output)
     network = pydpst.load(model).to(choose_device(device))
     start = time.monotonic()
