@@ -20,7 +20,8 @@ struct Place {
 
 // The place of a pixel along a side of so many cells; scale is how many of them a pixel takes.
 PYDPST_INLINE Place place(int64_t pixel, double scale, int64_t cells) {
-  double at = (pixel + 0.5) * scale - 0.5;
+  // Rounded once, whatever the compiler and its flags: all who ask must get the same cell.
+  double at = std::fma(pixel + 0.5, scale, -0.5);
   at = at > 0 ? at : 0;
   at = at < cells - 1 ? at : cells - 1;
   int64_t cell = int64_t(at);

@@ -298,8 +298,8 @@ class ClipWriter:
             self.container.close()
             names = ", ".join(copied.codec_context.name for copied in source.copied)
             raise ValueError(
-                f"a {suffix} file cannot hold the sound of the clip {source.path} ({names or error}); "
-                "choose .mkv."
+                f"a {suffix} file cannot hold the sound of the clip {source.path} "
+                f"({names or error}); choose .mkv."
             ) from None
 
     def _pixels(self, encoder: str) -> str:

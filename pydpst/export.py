@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from pydpst.cube import apply_cube, check_cube_size, fit_cube, write_cube
+from pydpst.grid import fit_grid
 from pydpst.image import Source, check_output, load_image, resize
 from pydpst.metrics import level_error
+from pydpst.model_file import save_model
 from pydpst.models import apply, load
 from pydpst.networks import BilateralGridNet
 from pydpst.reference import bilateral_slice_apply
@@ -157,6 +159,38 @@ def export_cube(
     write_cube(cube, path, Path(path).stem)
     rms, percentile = level_error(apply_cube(cube, colours), wanted)
     return CubeFit(0 if sources is None else len(before), rms, percentile)
+
+
+def export_fitted_cube(
+    before: Tensor, after: Tensor, path: str | os.PathLike[str]
+) -> tuple[float, float]:
+    """Writes the 3D look-up table nearest to what became of one photo.
+
+    Args:
+        before: (3, H, W) in [0, 1].
+        after: likewise.
+        path: where to, ending in .cube.
+
+    Returns:
+        How far it is off, see `metrics.level_error`.
+    """
+    check_output(path, (".cube",))
+    cube = fit_cube(before, after)
+    write_cube(cube, path, Path(path).stem)
+    return level_error(apply_cube(cube, before), after)
+
+
+def export_fitted_grid(
+    before: Tensor, after: Tensor, path: str | os.PathLike[str]
+) -> tuple[float, float]:
+    """Writes the bilateral grid nearest to what became of one photo, as a model for `apply`.
+
+    Arguments and result as for `export_fitted_cube`, but for the suffix .safetensors.
+    """
+    check_output(path, (".safetensors",))
+    grid = fit_grid(before, after)
+    save_model(grid, path, {"license": ""})
+    return level_error(grid(before[None])[0].clamp(0, 1), after)
 
 
 def _small_photos(sources: Sequence[Source]) -> Iterator[Tensor]:

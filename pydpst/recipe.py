@@ -19,7 +19,7 @@ _KIND, _FORMAT = "pydpst recipe", 1
 _WEIGHTS = Path(__file__).parent / "weights" / "vgg16.safetensors"
 _PACKAGES = ("pydpst", "torch")
 # Arguments of `pydpst.stylize` that belong to the photo, the machine or the caller.
-_NOT_OF_THE_LOOK = ("content", "content_mask", "device", "max_memory", "callback")
+_NOT_OF_THE_LOOK = ("content", "content_mask", "device", "max_memory", "planned", "callback")
 _FILES = ("style", "style_mask")
 
 

@@ -40,6 +40,7 @@ CASES = [
     (1, (20, 2, 3), 150, 8),  # a depth of several vectors
     (1, (5, 9, 30), 7, 12),  # more cells than pixels
     (1, (3, 2, 2), 1, 1),
+    (1, (4, 16, 4), 48, 20),  # pixels at which rows of cells meet
 ]
 
 

@@ -1,5 +1,6 @@
 // Affine colour maps, enlarged and applied to a strip of an image, on the CPU.
 
+#include <cmath>
 #include <cstdint>
 #include <vector>
 

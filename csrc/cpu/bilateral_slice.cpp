@@ -3,6 +3,7 @@
 // threads, in one fixed order.
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <tuple>
 #include <type_traits>

@@ -1,5 +1,6 @@
 // Slicing and applying a bilateral grid on CUDA devices.
 
+#include <cmath>
 #include <tuple>
 
 #include "bilateral_slice.cuh"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pydpst.commands import say
+from pydpst.commands.batch import outputs_for, print_failures
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,15 +49,14 @@ def apply(
     if any(photo.suffix.lower() in CLIPS for photo in photos):
         apply_to_clips(model, photos, output, strength, device)
         return
-    pairs = _outputs(photos, output)
+    pairs = outputs_for(photos, output)
     network = pydpst.load(model).to(choose_device(device))
     start = time.monotonic()
     failures = _restyle_all(network, pairs, strength)
     done = len(pairs) - len(failures)
     say(f"{output}: {done} of {len(pairs)} photos, {time.monotonic() - start:.1f} s")
     if failures:
-        for photo, reason in failures.items():
-            say(f"error: {reason}" if str(photo) in reason else f"error: {photo}: {reason}")
+        print_failures(failures)
         raise typer.Exit(1)
 
 
@@ -72,63 +71,6 @@ def styles() -> None:
     for name, note in bundled().items():
         table.add_row(name, note)
     Console().print(table)
-
-
-def _outputs(photos: list[Path], output: Path) -> list[tuple[Path, Path]]:
-    """Each photo, and where its result goes."""
-    from pydpst.image import check_output
-    from pydpst.training_photos import find_photos
-
-    if len(photos) == 1 and not photos[0].is_dir() and output.suffix and not output.is_dir():
-        pairs = [(photos[0], check_output(output))]
-    else:
-        if output.is_file() or not output.parent.is_dir():
-            raise ValueError(f"the output {output} must be a folder, in one that exists.")
-        pairs = []
-        for photo in photos:
-            folder = _is_folder(photo)
-            found = find_photos(photo) if folder else [photo]
-            top = photo if folder else photo.parent
-            pairs += [(Path(str(path)), _beneath(output, Path(str(path)), top)) for path in found]
-    seen: dict[Path, Path] = {}
-    inputs = {photo.resolve() for photo, _ in pairs}
-    for photo, result in pairs:
-        if result.resolve() in inputs:
-            raise ValueError(f"the output {result} is also an input; choose another folder.")
-        if result in seen:
-            raise ValueError(
-                f"{seen[result]} and {photo} would both become {result}; restyle them separately."
-            )
-        seen[result] = photo
-    try:
-        for result in seen:
-            result.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(
-            f"the output folder {output} cannot be written to ({error.strerror}); choose another."
-        ) from None
-    return pairs
-
-
-def _is_folder(path: Path) -> bool:
-    """Whether it is a folder to look into; one that may not be read is left to fail as a photo."""
-    try:
-        os.scandir(path).close()
-    except OSError:
-        return False
-    return True
-
-
-def _beneath(output: Path, photo: Path, top: Path) -> Path:
-    from pydpst.decode import HEIC
-    from pydpst.image import check_output
-
-    result = output / photo.relative_to(top)
-    try:
-        check_output(Path(result.name))
-    except ValueError:
-        return result.with_suffix(".jpg" if result.suffix.lower() in HEIC else ".png")
-    return result
 
 
 def _restyle_all(

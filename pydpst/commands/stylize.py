@@ -9,17 +9,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pydpst.commands import check_paths, say
+from pydpst.commands.restyle import restyle, restyle_folder
 
 if TYPE_CHECKING:
-    from pydpst.optimize import Progress
+    from pydpst.optimize import Result
 
 
 def stylize(
-    content: Annotated[Path, typer.Argument(metavar="CONTENT", help="The photo to restyle.")],
-    style: Annotated[Path, typer.Argument(metavar="STYLE", help="The photo whose style it gets.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where to write: png, jpg, tif or webp.")
+    content: Annotated[
+        Path, typer.Argument(metavar="CONTENT", help="The photo to restyle, or a folder of photos.")
     ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="Where to write: png, jpg, tif or webp; for a folder a folder."
+        ),
+    ],
+    style: Annotated[
+        Path | None, typer.Argument(metavar="STYLE", help="The photo whose style it gets.")
+    ] = None,
     content_mask: Annotated[
         Path | None, typer.Option(help="Label map of the content's regions.")
     ] = None,
@@ -66,19 +74,29 @@ def stylize(
     compare: Annotated[
         Path | None, typer.Option(help="Also write content, style and result side by side.")
     ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="Take style and options from here: LOOK.json.")
+    ] = None,
+    save_recipe: Annotated[
+        Path | None, typer.Option(help="Also write style and options: LOOK.json.")
+    ] = None,
+    export_cube: Annotated[
+        Path | None, typer.Option(help="Also write the nearest 3D look-up table: LOOK.cube.")
+    ] = None,
+    export_grid: Annotated[
+        Path | None,
+        typer.Option(help="Also write the nearest model for pydpst apply: LOOK.safetensors."),
+    ] = None,
 ) -> None:
-    """Give the photo CONTENT the style of the photo STYLE; Ctrl-C writes the best so far."""
-    from pydpst.image import check_output, load_image, resize, save_image, side_by_side
+    """Give the photo CONTENT the style of the photo STYLE; Ctrl-C writes the best so far.
 
-    check_paths([content, style], output, compare, "--compare")
-    for path in (output, compare):
-        if path is not None:
-            check_output(path)
-
+    A folder's photos are restyled one by one; stopped and started again, it goes on.
+    """
     options = {
+        "style_mask": style_mask,
         "regions": regions,
         "segmentation_model": segmentation_model,
-        "refine_masks": refine_masks,
+        "refine_masks": refine_masks or None,
         "size": size,
         "max_memory": max_memory,
         "steps": steps,
@@ -88,26 +106,108 @@ def stylize(
         "tv_weight": tv_weight,
         "init": init,
         "smooth": smooth,
-        "preserve_luminance": preserve_luminance,
+        "preserve_luminance": preserve_luminance or None,
         "strength": _strength(strength or []),
         "lock": lock,
         "device": device,
         "seed": seed,
     }
     given = {name: value for name, value in options.items() if value is not None}
+    style, given = _look(style, recipe, given)
+    if content.is_dir():
+        for option, value in (
+            ("--content-mask", content_mask),
+            ("--style-mask", given.get("style_mask")),
+            ("--compare", compare),
+            ("--export-cube", export_cube),
+            ("--export-grid", export_grid),
+        ):
+            if value is not None:
+                raise ValueError(f"{option} goes with one photo, but {content} is a folder.")
+        restyle_folder(content, style, output, save_recipe, given)
+        return
+    also = {
+        "--compare": compare,
+        "--save-recipe": save_recipe,
+        "--export-cube": export_cube,
+        "--export-grid": export_grid,
+    }
+    _check_outputs([content, style], output, also)
     start = time.monotonic()
-    result = _stylize_with_progress(content, style, content_mask, style_mask, given)
+    result, size = restyle(content, style, {"content_mask": content_mask, **given})
     result.save(output)
-    if compare is not None:
-        shown = max(result.working.shape)
-        photos = [resize(load_image(path), shown) for path in (content, style)]
-        save_image(side_by_side([*photos, result.working]), compare)
+    _write_also(result, content, style, also, {**given, "size": size})
     height, width = result.image.shape[-2:]
     summary = f"{output}: {width}×{height} pixels, {time.monotonic() - start:.1f} s"
     if result.interrupted:
         say(f"interrupted: wrote the best image so far, {summary}")
         raise typer.Exit(130)
     say(summary)
+
+
+def _look(
+    style: Path | None, recipe: Path | None, given: dict[str, Any]
+) -> tuple[Path, dict[str, Any]]:
+    """The style photo and the options, those of the recipe unless they are given."""
+    from pydpst.recipe import load_recipe
+
+    if recipe is None:
+        if style is None:
+            raise ValueError("there is no style photo; give STYLE, or --recipe LOOK.json.")
+        return style, given
+    if style is not None:
+        raise ValueError(f"the recipe {recipe} has its own style photo; leave {style} out.")
+    read = load_recipe(recipe)
+    for warning in read.warnings:
+        say(f"warning: {warning}")
+    files = dict(read.files)
+    return files.pop("style"), {**read.options, **files, **given}
+
+
+def _check_outputs(inputs: list[Path], output: Path, also: dict[str, Path | None]) -> None:
+    from pydpst.image import PICTURES, check_output
+
+    suffixes = {
+        "--save-recipe": (".json",),
+        "--export-cube": (".cube",),
+        "--export-grid": (".safetensors",),
+    }
+    check_output(output)
+    for option, path in also.items():
+        check_paths(inputs, output, path, option)
+        if path is not None:
+            check_output(path, suffixes.get(option, PICTURES))
+
+
+def _write_also(
+    result: Result,
+    content: Path,
+    style: Path,
+    also: dict[str, Path | None],
+    given: dict[str, Any],
+) -> None:
+    """What is asked for beside the result."""
+    from pydpst.export import export_fitted_cube, export_fitted_grid
+    from pydpst.image import load_image, resize, save_image, side_by_side
+    from pydpst.recipe import save_recipe
+
+    shown = max(result.working.shape)
+    small = resize(result.photo.pixels, shown)
+    if (path := also["--compare"]) is not None:
+        photos = [resize(load_image(photo), shown) for photo in (content, style)]
+        save_image(side_by_side([*photos, result.working]), path)
+    if (path := also["--save-recipe"]) is not None:
+        save_recipe(path, style, given)
+    for option, export in (
+        ("--export-cube", export_fitted_cube),
+        ("--export-grid", export_fitted_grid),
+    ):
+        if (path := also[option]) is not None:
+            rms, percentile = export(small, result.working, path)
+            say(
+                f"{path}: off the result by {rms:.1f} of 255 levels (RMS), 95 % by less than "
+                f"{percentile:.1f}"
+            )
 
 
 def _strength(values: list[str]) -> float | dict[str, float] | None:
@@ -126,47 +226,3 @@ def _strength(values: list[str]) -> float | dict[str, float] | None:
             f"--strength is {' '.join(values)}; it must be one number, or REGION=NUMBER for each."
         )
     return numbers[""]
-
-
-def _stylize_with_progress(
-    content: Path,
-    style: Path,
-    content_mask: Path | None,
-    style_mask: Path | None,
-    given: dict[str, Any],
-) -> Any:
-    """Calls `pydpst.stylize` under a progress bar, if somebody is there to look at one."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-    from torch import OutOfMemoryError
-
-    import pydpst
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("step"),
-        MofNCompleteColumn(),
-        BarColumn(bar_width=20),
-        TextColumn("{task.fields[losses]}"),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None, losses="")
-
-        def show(progress: Progress) -> None:
-            losses = " ".join(f"{name} {loss:.3g}" for name, loss in progress.losses.items())
-            bar.update(task, completed=progress.step, total=progress.steps, losses=losses)
-
-        try:
-            return pydpst.stylize(
-                content,
-                style,
-                content_mask=content_mask,
-                style_mask=style_mask,
-                planned=lambda plan: say(f"{content}: {plan}"),
-                callback=show,
-                **given,
-            )
-        except OutOfMemoryError:
-            raise MemoryError("the GPU has too little memory; give a smaller --size.") from None
