@@ -19,12 +19,23 @@ STABLE_TORCH_LIBRARY(pydpst, library) {
   library.def("matting_whitening(Tensor image, float eps, int radius) -> Tensor");
   // L p for each channel of p (B, C, H, W).
   library.def("matting_matvec(Tensor image, Tensor whitening, Tensor p, int radius) -> Tensor");
+  // L x for vectors x (C, N) of some of an image's pixels, the others being 0: (C, N). Each sample
+  // of the batch is a part of the image, slots (B, H, W) says which number of x its pixels are
+  // (0 to N − 1; any other is 0), and tiles (B, 4) for which of them it gives the product: rows
+  // from the first to before the second, columns from the third to before the fourth. What no tile
+  // holds is 0.
+  library.def(
+      "matting_tiles_matvec(Tensor image, Tensor whitening, Tensor slots, Tensor tiles, Tensor x, "
+      "int radius) -> Tensor");
   // The diagonal of L, (B, 1, H, W).
   library.def("matting_diagonal(Tensor image, Tensor whitening, int radius) -> Tensor");
   // The gradient of qᵀ L p, summed over the channels of p and q (B, C, H, W), in the guide image.
   library.def(
       "matting_image_gradient(Tensor image, Tensor whitening, Tensor p, Tensor q, int radius) -> "
       "Tensor");
+  // The product of a sparse matrix of small blocks (N, K, a, b), whose columns (N, K) are their
+  // places in x (C, M, b): (C, N, a). Blocks whose column is not from 0 to M − 1 count for nothing.
+  library.def("ellpack_matvec(Tensor blocks, Tensor columns, Tensor x) -> Tensor");
   // Slices a bilateral grid (B, 12, D, Gh, Gw) of 3×4 colour transforms at each pixel's place and
   // guide (B, H, W), and applies them to an image (B, 3, H, W); see slice.h.
   library.def("bilateral_slice_apply(Tensor grid, Tensor guide, Tensor image) -> Tensor");
