@@ -61,14 +61,15 @@ inline void check_matvec(const Tensor& image, const Tensor& whitening, const Ten
                   "p must have the guide image's height and width");
 }
 
-inline void check_tiles_matvec(const Tensor& image, const Tensor& whitening, const Tensor& slots,
-                               const Tensor& tiles, const Tensor& x, int64_t radius) {
+inline void check_free_matvec(const Tensor& image, const Tensor& whitening, const Tensor& slots,
+                              const Tensor& tiles, const Tensor& x, int64_t radius) {
   check_whitening(image, whitening, radius);
-  STD_TORCH_CHECK(slots.dim() == 3 && slots.size(0) == image.size(0) &&
-                      slots.size(1) == image.size(2) && slots.size(2) == image.size(3),
-                  "slots must have the shape (B, H, W) of the guide image");
-  STD_TORCH_CHECK(tiles.dim() == 2 && tiles.size(0) == image.size(0) && tiles.size(1) == 4,
-                  "tiles must have the shape (B, 4), with the guide image's batch size");
+  STD_TORCH_CHECK(image.size(0) == 1, "the guide image must be one, got a batch of ",
+                  image.size(0));
+  STD_TORCH_CHECK(
+      slots.dim() == 2 && slots.size(0) == image.size(2) && slots.size(1) == image.size(3),
+      "slots must have the guide image's height and width");
+  STD_TORCH_CHECK(tiles.dim() == 2 && tiles.size(1) == 4, "tiles must have the shape (T, 4)");
   STD_TORCH_CHECK(
       slots.scalar_type() == ScalarType::Long && tiles.scalar_type() == ScalarType::Long,
       "slots and tiles must be int64");
@@ -126,9 +127,9 @@ inline void check_ellpack(const Tensor& blocks, const Tensor& columns, const Ten
   STD_TORCH_CHECK(blocks.dim() == 4 && is_side(blocks.size(2)) && is_side(blocks.size(3)) &&
                       blocks.size(3) == x.size(2),
                   "blocks must have the shape (N, K, a, b) with a and b of 1, 2 or 4, b as in x");
-  STD_TORCH_CHECK(columns.dim() == 2 && columns.size(0) == blocks.size(0) &&
-                      columns.size(1) == blocks.size(1),
-                  "columns must have the shape (N, K) of the blocks");
+  STD_TORCH_CHECK(
+      columns.dim() == 2 && columns.size(0) == blocks.size(0) && columns.size(1) == blocks.size(1),
+      "columns must have the shape (N, K) of the blocks");
   STD_TORCH_CHECK(
       blocks.scalar_type() == x.scalar_type() && columns.scalar_type() == ScalarType::Long,
       "blocks must have the dtype of x, and columns must be int64");

@@ -19,13 +19,12 @@ STABLE_TORCH_LIBRARY(pydpst, library) {
   library.def("matting_whitening(Tensor image, float eps, int radius) -> Tensor");
   // L p for each channel of p (B, C, H, W).
   library.def("matting_matvec(Tensor image, Tensor whitening, Tensor p, int radius) -> Tensor");
-  // L x for vectors x (C, N) of some of an image's pixels, the others being 0: (C, N). Each sample
-  // of the batch is a part of the image, slots (B, H, W) says which number of x its pixels are
-  // (0 to N − 1; any other is 0), and tiles (B, 4) for which of them it gives the product: rows
-  // from the first to before the second, columns from the third to before the fourth. What no tile
-  // holds is 0.
+  // L x for vectors x (C, N) of the free pixels of one guide image, the others being 0: (C, N).
+  // slots (H, W) says which number of x a pixel is; those not from 0 to N − 1 are not free. tiles
+  // (T, 4) are where to look for free pixels: rows from the first to before the second, columns
+  // from the third to before the fourth. They must not overlap, and what none holds is 0.
   library.def(
-      "matting_tiles_matvec(Tensor image, Tensor whitening, Tensor slots, Tensor tiles, Tensor x, "
+      "matting_free_matvec(Tensor image, Tensor whitening, Tensor slots, Tensor tiles, Tensor x, "
       "int radius) -> Tensor");
   // The diagonal of L, (B, 1, H, W).
   library.def("matting_diagonal(Tensor image, Tensor whitening, int radius) -> Tensor");

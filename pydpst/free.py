@@ -8,59 +8,48 @@ from torch import Tensor
 
 from pydpst import ops
 
-# Pixels along a side of a tile.
-_TILE = 32
+# Rows and columns of a tile, at least. Long rows make long vectors.
+_TILE = 16, 64
+
+
+def _tiles(free: Tensor, radius: int) -> Tensor:
+    """A grid's tiles, cut down to what is free in them, as `ops.matting_free_matvec` takes them."""
+    height, width = free.shape
+    tall, wide = (max(side, 8 * radius) for side in _TILE)
+    grid = F.pad(free, [0, -width % wide, 0, -height % tall])
+    grid = grid.view(-(-height // tall), tall, -(-width // wide), wide)
+    used = torch.nonzero(grid.any(3).any(1))
+    sides = []
+    for axis, lines in enumerate([grid.any(3).transpose(1, 2), grid.any(1)]):
+        lines = lines[used[:, 0], used[:, 1]].byte()
+        side = lines.shape[1]
+        first, after = lines.argmax(1), side - lines.flip(1).argmax(1)
+        sides += [used[:, axis] * side + first, used[:, axis] * side + after]
+    return torch.stack(sides, 1)
 
 
 class FreeOperator:
     """L + D on the free pixels of one image, whose other pixels are held at zero.
 
-    Only the tiles that hold a free pixel are kept, with all windows that reach into them.
+    Only windows near a free pixel cost anything.
     """
 
     def __init__(
         self, guide: Tensor, whitening: Tensor, radius: int, diagonal: Tensor, free: Tensor
     ) -> None:
         """Takes guide (G, H, W), whitening as for it, diagonal and free (H, W)."""
-        height, width = free.shape
-        self.radius = radius
+        self.guide, self.whitening, self.radius = guide[None], whitening[None], radius
         self.count = int(free.sum())
-        self.slots = torch.full((height * width,), self.count, device=free.device)
-        self.slots[free.flatten()] = torch.arange(self.count, device=free.device)
-        self.slots = self.slots.view(height, width)
-
-        side = max(_TILE, 8 * radius)
-        needed = F.max_pool2d(free[None].float(), side, ceil_mode=True)[0] > 0
-        begin = torch.nonzero(needed) * side
-        size = torch.tensor([height, width], device=free.device)
-        end = (begin + side).minimum(size)
-        # All parts have one shape, so those at the borders reach further inwards.
-        part = size.clamp(max=side + 4 * radius)
-        first = (begin - 2 * radius).clamp(min=0).minimum(size - part)
-        rows, columns = (
-            first[:, i, None] + torch.arange(int(part[i]), device=free.device) for i in (0, 1)
-        )
-        pixels = rows[:, :, None] * width + columns[:, None]
-        reach = 2 * radius
-        windows = rows[:, :-reach, None] * (width - reach) + columns[:, None, :-reach]
-        self._image = guide.flatten(1)[:, pixels].transpose(0, 1).contiguous()
-        self._whitening = whitening.flatten(1)[:, windows].transpose(0, 1).contiguous()
-        self._slots = self.slots.flatten()[pixels]
-        self._tiles = torch.stack([begin - first, end - first], 2).flatten(1)
-
-        own = ((rows >= begin[:, :1]) & (rows < end[:, :1]))[:, :, None]
-        own = own & ((columns >= begin[:, 1:]) & (columns < end[:, 1:]))[:, None]
-        own &= self._slots < self.count
-        self.added = diagonal[free].double()
-        self.diagonal = torch.empty_like(self.added)
-        self.diagonal[self._slots[own]] = ops.matting_diagonal(
-            self._image, self._whitening, radius
-        )[:, 0][own]
-        self.diagonal += self.added
+        self.slots = torch.full(free.shape, self.count, device=free.device)
+        self.slots[free] = torch.arange(self.count, device=free.device)
+        self._tiles = _tiles(free, radius)
+        self.added = diagonal[free].to(guide.dtype)
+        own = ops.matting_diagonal(self.guide, self.whitening, radius)[0, 0]
+        self.diagonal = own[free] + self.added
 
     def __call__(self, x: Tensor) -> Tensor:
         """(L + D) x for x (C, N)."""
-        product = ops.matting_tiles_matvec(
-            self._image, self._whitening, self._slots, self._tiles, x, self.radius
+        product = ops.matting_free_matvec(
+            self.guide, self.whitening, self.slots, self._tiles, x, self.radius
         )
         return product.addcmul_(self.added, x)

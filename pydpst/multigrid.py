@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pydpst import ops
@@ -23,8 +22,10 @@ from pydpst.free import FreeOperator
 _CELL = 6
 # Coarsest systems of at most so many unknowns are solved directly.
 _LARGEST_DENSE = 512
-# Of the power iteration that finds an operator's largest eigenvalue.
+# Of the power iteration for the finest operator's largest eigenvalue. It finds somewhat less than
+# that; a step is safe while it is under 2 over the eigenvalue.
 _POWER_STEPS = 8
+_SAFE_STEP = 1.45
 
 _Linear = Callable[[Tensor], Tensor]
 
@@ -91,9 +92,7 @@ class _Transfer:
         self.modes = values.shape[-1]
         order = used.flatten().cumsum(0).view_as(used) - 1
         self.number = order.masked_fill(~used, self.count)
-        self.up = _Matrix(
-            weights[:, :, None, None] * values[:, None], self.number[rows, columns]
-        )
+        self.up = _Matrix(weights[:, :, None, None] * values[:, None], self.number[rows, columns])
         reach = torch.arange(1 - cell, cell, device=at.device)
         along = torch.cat([line[1, 1:], line[0]])
         reach, along = reach[along > 0], along[along > 0]
@@ -101,9 +100,7 @@ class _Transfer:
         places = _look_up(number, count, rows[:, :, None], columns[:, None]).flatten(1)
         weights = (along[:, None] * along).flatten()
         none = values.new_zeros(1, *values.shape[1:])
-        self.down = _Matrix(
-            weights[:, None, None] * torch.cat([values, none]).mT[places], places
-        )
+        self.down = _Matrix(weights[:, None, None] * torch.cat([values, none]).mT[places], places)
 
     def galerkin(self, operator: _Linear) -> _Matrix:
         """down(operator(up(·))), where each node meets only the eight around it.
@@ -142,19 +139,14 @@ def _affine_functions(operator: FreeOperator, guide: Tensor) -> _Transfer:
     return _Transfer(operator.slots, modes.T[:, None], torch.stack([1 - ramp, ramp]))
 
 
-class _Smoother:
-    """One step of Richardson iteration, scaled: best for the upper part of the spectrum."""
-
-    def __init__(self, operator: _Linear, scale: Tensor, like: Tensor) -> None:
-        """`scale` (N, a, a): the inverses of the operator's diagonal blocks."""
-        columns = torch.arange(len(scale), device=scale.device)[:, None]
-        step = _Matrix(scale[:, None], columns)
-        vector = torch.rand(1, *scale.shape[:2], generator=torch.Generator().manual_seed(0))
-        vector = vector.to(scale)
-        for _ in range(_POWER_STEPS):
-            vector = step(operator(vector / vector.norm()))
-        # The eigenvalues between the largest and a fourth of it are damped alike.
-        self.step = _Matrix(1.6 / (1.1 * float(vector.norm())) * scale[:, None], columns)
+def _largest_eigenvalue(operator: _Linear, inverse: Tensor) -> float:
+    """Of an operator scaled with the inverse of its diagonal (N), by power iteration."""
+    inverse = inverse[:, None]
+    vector = torch.rand(1, *inverse.shape, generator=torch.Generator().manual_seed(0))
+    vector = vector.to(inverse)
+    for _ in range(_POWER_STEPS):
+        vector = inverse * operator(vector / vector.norm())
+    return float(vector.norm())
 
 
 class Multigrid:
@@ -162,22 +154,25 @@ class Multigrid:
 
     def __init__(self, operator: FreeOperator, guide: Tensor) -> None:
         """Takes guide (G, H, W), float64."""
-        self._levels: list[tuple[_Linear, _Matrix, _Transfer]] = []
+        self.levels: list[tuple[_Linear, _Matrix, _Transfer]] = []
         level: _Linear = lambda x: operator(x[..., 0])[..., None]
-        inverse = 1 / operator.diagonal[:, None, None]
+        inverse = 1 / operator.diagonal
+        step = inverse[:, None, None] * (_SAFE_STEP / _largest_eigenvalue(level, inverse))
         transfer = _affine_functions(operator, guide)
         while True:
-            self._levels.append((level, _Smoother(level, inverse, inverse).step, transfer))
+            rows = torch.arange(len(step), device=step.device)[:, None]
+            self.levels.append((level, _Matrix(step[:, None], rows), transfer))
             level = matrix = transfer.galerkin(level)
             count, modes = transfer.count, transfer.modes
             if count * modes <= _LARGEST_DENSE:
                 break
-            own = matrix.columns == torch.arange(count, device=guide.device)[:, None]
-            inverse = _ridged_inverse(matrix.blocks[own])
-            unit = torch.eye(modes, dtype=guide.dtype, device=guide.device)
-            line = torch.tensor([[1, 0.5], [0, 0.5]], dtype=guide.dtype, device=guide.device)
+            own = matrix.columns == torch.arange(count, device=step.device)[:, None]
+            # A sum over cells of four nodes each has no eigenvalue above 4, so scaled.
+            step = 1.9 / 4 * _ridged_inverse(matrix.blocks[own])
+            unit = torch.eye(modes, dtype=step.dtype, device=step.device)
+            line = torch.tensor([[1, 0.5], [0, 0.5]], dtype=step.dtype, device=step.device)
             transfer = _Transfer(transfer.number, unit.expand(count, -1, -1), line)
-        units = torch.eye(count * modes, dtype=guide.dtype, device=guide.device)
+        units = torch.eye(count * modes, dtype=step.dtype, device=step.device)
         dense = level(units.view(-1, count, modes)).flatten(1)
         self._inverse = _ridged_inverse(dense[None])[0]
 
@@ -186,9 +181,9 @@ class Multigrid:
         return self._cycle(r[..., None], 0)[..., 0]
 
     def _cycle(self, r: Tensor, depth: int) -> Tensor:
-        if depth == len(self._levels):
+        if depth == len(self.levels):
             return (r.flatten(1) @ self._inverse).view(r.shape)
-        operator, step, transfer = self._levels[depth]
+        operator, step, transfer = self.levels[depth]
         x = step(r)
         x = x + transfer.up(self._cycle(transfer.down(r - operator(x)), depth + 1))
         return x + step(r - operator(x))

@@ -68,7 +68,7 @@ build_info["cuda"] = _load_cuda_kernels()
 
 _whitening: Callable[..., Tensor] = _ops.pydpst.matting_whitening
 _matvec: Callable[..., Tensor] = _ops.pydpst.matting_matvec
-_tiles_matvec: Callable[..., Tensor] = _ops.pydpst.matting_tiles_matvec
+_free_matvec: Callable[..., Tensor] = _ops.pydpst.matting_free_matvec
 _diagonal: Callable[..., Tensor] = _ops.pydpst.matting_diagonal
 _image_gradient: Callable[..., Tensor] = _ops.pydpst.matting_image_gradient
 _ellpack_matvec: Callable[..., Tensor] = _ops.pydpst.ellpack_matvec
@@ -111,26 +111,25 @@ def matting_matvec(image: Tensor, whitening: Tensor, p: Tensor, radius: int) -> 
     return _matvec(image, whitening, p, radius)
 
 
-def matting_tiles_matvec(
+def matting_free_matvec(
     image: Tensor, whitening: Tensor, slots: Tensor, tiles: Tensor, x: Tensor, radius: int
 ) -> Tensor:
-    """L x for vectors of some of an image's pixels, the others being 0; it has no gradient.
-
-    The image is given in parts: each product comes from the part in whose tile the pixel is, so
-    tiles must not overlap, and a part must hold all windows that hold a pixel of its tile.
+    """L x for vectors of an image's free pixels, the others being 0; it has no gradient.
 
     Args:
-        image: parts of the guide, (B, G, H, W), G = 1 or 3, float32 or float64.
-        whitening: what `matting_whitening` gives for them.
-        slots: (B, H, W), int64: which number of x each pixel is; of any not from 0 to N - 1, 0.
-        tiles: (B, 4), int64: the first row and the row after the last, and the columns likewise.
+        image: the guide, (1, G, H, W), G = 1 or 3, float32 or float64.
+        whitening: what `matting_whitening` gave for it.
+        slots: (H, W), int64: which number of x each pixel is; those not from 0 to N - 1 are not
+            free.
+        tiles: (T, 4), int64: rectangles that hold all free pixels and do not overlap, as their
+            first row, the row after the last, and the columns likewise.
         x: (C, N), of image's dtype.
         radius: as given to `matting_whitening`.
 
     Returns:
         (C, N); 0 for what no tile holds.
     """
-    return _tiles_matvec(image, whitening, slots, tiles, x, radius)
+    return _free_matvec(image, whitening, slots, tiles, x, radius)
 
 
 def matting_diagonal(image: Tensor, whitening: Tensor, radius: int) -> Tensor:
@@ -227,7 +226,7 @@ def _matvec_fake(image: Tensor, whitening: Tensor, p: Tensor, radius: int) -> Te
     return p.new_empty(p.shape)
 
 
-def _tiles_matvec_fake(
+def _free_matvec_fake(
     image: Tensor, whitening: Tensor, slots: Tensor, tiles: Tensor, x: Tensor, radius: int
 ) -> Tensor:
     return x.new_empty(x.shape)
@@ -347,7 +346,7 @@ for _name, _fake, _vmap in [
     for _device in ("cpu", "cuda"):
         _register.register_autocast(f"pydpst::{_name}", _device, torch.float32)
 
-_register.register_fake("pydpst::matting_tiles_matvec", _tiles_matvec_fake)
+_register.register_fake("pydpst::matting_free_matvec", _free_matvec_fake)
 _register.register_fake("pydpst::ellpack_matvec", _ellpack_matvec_fake)
 
 _register.register_autograd("pydpst::matting_matvec", _matvec_backward, setup_context=_save_matvec)

@@ -44,9 +44,7 @@ def describe_failure(convergence: Convergence, tol: float) -> str:
     )
 
 
-def precondition(
-    name: str, operator: FreeOperator, guide: Tensor
-) -> Callable[[Tensor], Tensor]:
+def precondition(name: str, operator: FreeOperator, guide: Tensor) -> Callable[[Tensor], Tensor]:
     """An approximate inverse of an operator, for vectors (C, N).
 
     Args:
@@ -90,7 +88,8 @@ def conjugate_gradients(
     scale = torch.where(target > 0, target, 1.0)
 
     def residual_of(r: Tensor) -> float:
-        return float((torch.linalg.vector_norm(r, dim=1, keepdim=True) / scale).max()) if r.numel() else 0.0
+        norms = torch.linalg.vector_norm(r, dim=1, keepdim=True)
+        return float((norms / scale).max()) if r.numel() else 0.0
 
     iterations = 0
     interrupted = False

@@ -42,10 +42,14 @@ template <typename S>
 Tensor ellpack(const Tensor& blocks, const Tensor& columns, const Tensor& x) {
   const int64_t a = blocks.size(2), b = blocks.size(3);
   Tensor out = torch::stable::new_empty(x, {x.size(0), blocks.size(0), a});
-  const Ellpack<S> matrix{blocks.const_data_ptr<S>(), columns.const_data_ptr<int64_t>(),
-                          x.const_data_ptr<S>(),      out.mutable_data_ptr<S>(),
-                          blocks.size(0),             blocks.size(1),
-                          x.size(0),                  x.size(1)};
+  const Ellpack<S> matrix{blocks.const_data_ptr<S>(),
+                          columns.const_data_ptr<int64_t>(),
+                          x.const_data_ptr<S>(),
+                          out.mutable_data_ptr<S>(),
+                          blocks.size(0),
+                          blocks.size(1),
+                          x.size(0),
+                          x.size(1)};
   const auto kernel = ellpack_kernel<S>(a, b);
   const int64_t row = std::max<int64_t>(1, matrix.vectors * matrix.count * a * b);
   torch::stable::parallel_for(0, matrix.rows, std::max<int64_t>(1, kWorthAThread / row),
