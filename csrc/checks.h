@@ -120,9 +120,8 @@ inline void check_slice_backward(const Tensor& grad, const Tensor& grid, const T
 }
 
 inline void check_ellpack(const Tensor& blocks, const Tensor& columns, const Tensor& x) {
-  STD_TORCH_CHECK(x.dim() == 3 && (x.scalar_type() == ScalarType::Float ||
-                                   x.scalar_type() == ScalarType::Double),
-                  "x must have the shape (C, M, b) and be float32 or float64");
+  STD_TORCH_CHECK(x.dim() == 3 && x.scalar_type() == ScalarType::Double,
+                  "x must have the shape (C, M, b) and be float64");
   const auto is_side = [](int64_t size) { return size == 1 || size == 2 || size == 4; };
   STD_TORCH_CHECK(blocks.dim() == 4 && is_side(blocks.size(2)) && is_side(blocks.size(3)) &&
                       blocks.size(3) == x.size(2),
@@ -131,8 +130,9 @@ inline void check_ellpack(const Tensor& blocks, const Tensor& columns, const Ten
       columns.dim() == 2 && columns.size(0) == blocks.size(0) && columns.size(1) == blocks.size(1),
       "columns must have the shape (N, K) of the blocks");
   STD_TORCH_CHECK(
-      blocks.scalar_type() == x.scalar_type() && columns.scalar_type() == ScalarType::Long,
-      "blocks must have the dtype of x, and columns must be int64");
+      blocks.scalar_type() == ScalarType::Float || blocks.scalar_type() == ScalarType::Double,
+      "blocks must be float32 or float64");
+  STD_TORCH_CHECK(columns.scalar_type() == ScalarType::Long, "columns must be int64");
   for (const Tensor* other : {&blocks, &columns})
     STD_TORCH_CHECK(
         other->is_cuda() == x.is_cuda() && other->get_device_index() == x.get_device_index(),

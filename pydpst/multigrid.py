@@ -40,8 +40,8 @@ class _Matrix:
         return ops.ellpack_matvec(self.blocks, self.columns, x)
 
 
-def opponent(guide: Tensor) -> Tensor:
-    """The colours of csrc/window.h, of (G, H, W)."""
+def _opponent(guide: Tensor) -> Tensor:
+    """The colours of csrc/window.h, of (G, N)."""
     if len(guide) == 1:
         return guide
     red, green, blue = guide
@@ -74,6 +74,8 @@ class _Transfer:
 
     def __init__(self, number: Tensor, values: Tensor, line: Tensor) -> None:
         """`number` (H, W): which of the values (N, a, m) a place has, N for none, in order."""
+        # In single precision, for speed: the coarse operators are made of what is in use.
+        values, line = values.float(), line.float()
         cell = line.shape[1]
         count = len(values)
         at = torch.nonzero(number < count)
@@ -105,20 +107,19 @@ class _Transfer:
     def galerkin(self, operator: _Linear) -> _Matrix:
         """down(operator(up(·))), where each node meets only the eight around it.
 
-        Then nodes three apart do not meet, and so a ninth of all columns come of one product.
+        Then nodes three apart do not meet, and one product gives a column of each.
         """
-        units = torch.eye(self.modes, dtype=self.up.blocks.dtype, device=self.positions.device)
+        units = torch.eye(self.modes, dtype=torch.float64, device=self.positions.device)
         blocks, columns = [], []
-        for y in range(3):
-            for x in range(3):
-                colour = torch.tensor([y, x], device=self.positions.device)
-                away = (colour - self.positions + 1) % 3 - 1
-                chosen = (away == 0).all(1)
-                products = self.down(operator(self.up(chosen[:, None] * units[:, None])))
-                blocks.append(products.permute(1, 2, 0))
-                rows, others = (self.positions + away).T
-                columns.append(_look_up(self.number, self.count, rows, others))
-        return _Matrix(torch.stack(blocks, 1), torch.stack(columns, 1))
+        for colours in torch.cartesian_prod(*[torch.arange(3)] * 2).to(units.device).split(3):
+            away = (colours[:, None] - self.positions + 1) % 3 - 1  # to the nodes of a colour
+            chosen = (away == 0).all(2).double()
+            start = (chosen[:, None, :, None] * units[:, None]).flatten(0, 1)
+            products = self.down(operator(self.up(start)))
+            blocks.append(products.view(3, self.modes, self.count, -1).permute(2, 0, 3, 1))
+            rows, others = (self.positions + away).unbind(2)
+            columns.append(_look_up(self.number, self.count, rows, others).T)
+        return _Matrix(torch.cat(blocks, 1), torch.cat(columns, 1))
 
 
 def _affine_functions(operator: FreeOperator, guide: Tensor) -> _Transfer:
@@ -132,9 +133,8 @@ def _affine_functions(operator: FreeOperator, guide: Tensor) -> _Transfer:
     cell = max(_CELL, 4 * radius)
     ramp = torch.arange(cell, device=guide.device, dtype=guide.dtype) - radius + 1
     ramp = (ramp / (cell - 2 * radius + 1)).clamp(0, 1)
-    colours = opponent(guide)
-    colours = (colours - colours.mean((1, 2), keepdim=True))[:, operator.slots < operator.count]
-    modes = torch.cat([torch.ones_like(colours[:1]), colours])
+    colours = _opponent(guide[:, operator.slots < operator.count])
+    modes = torch.cat([torch.ones_like(colours[:1]), colours - colours.mean(1, keepdim=True)])
     modes = modes * (1 - operator.added / operator.diagonal)
     return _Transfer(operator.slots, modes.T[:, None], torch.stack([1 - ramp, ramp]))
 
@@ -155,7 +155,10 @@ class Multigrid:
     def __init__(self, operator: FreeOperator, guide: Tensor) -> None:
         """Takes guide (G, H, W), float64."""
         self.levels: list[tuple[_Linear, _Matrix, _Transfer]] = []
-        level: _Linear = lambda x: operator(x[..., 0])[..., None]
+
+        def level(x: Tensor) -> Tensor:
+            return operator(x[..., 0])[..., None]
+
         inverse = 1 / operator.diagonal
         step = inverse[:, None, None] * (_SAFE_STEP / _largest_eigenvalue(level, inverse))
         transfer = _affine_functions(operator, guide)

@@ -171,10 +171,10 @@ def ellpack_matvec(blocks: Tensor, columns: Tensor, x: Tensor) -> Tensor:
         blocks: (N, K, a, b), float32 or float64; a and b are 1, 2 or 4.
         columns: (N, K), int64: of which b values of x each block takes; blocks whose column is not
             from 0 to M - 1 count for nothing.
-        x: (C, M, b), of the blocks' dtype.
+        x: (C, M, b), float64.
 
     Returns:
-        (C, N, a); it has no gradient.
+        (C, N, a), float64; it has no gradient.
     """
     return _ellpack_matvec(blocks, columns, x)
 

@@ -55,7 +55,7 @@ def ellpack_matvec(blocks: Tensor, columns: Tensor, x: Tensor) -> Tensor:
     """
     inside = (columns >= 0) & (columns < x.shape[1])
     gathered = x[:, columns.where(inside, 0)] * inside[..., None]
-    return torch.einsum("nkij,cnkj->cni", blocks, gathered)
+    return torch.einsum("nkij,cnkj->cni", blocks.to(x.dtype), gathered)
 
 
 def bilateral_slice_apply(grid: Tensor, guide: Tensor, image: Tensor) -> Tensor:

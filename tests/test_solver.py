@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -129,7 +131,7 @@ def test_coarse_operators_are_galerkin_products(radius: int, added: float) -> No
     diagonal[:, ::2] = 0
     operator = FreeOperator(image, whitening, radius, diagonal, free)
     levels = Multigrid(operator, image).levels
-    for (fine, _, transfer), (coarse, _, _) in zip(levels[:-1], levels[1:], strict=True):
+    for (fine, _, transfer), (coarse, _, _) in pairwise(levels):
         c = torch.rand(2, transfer.count, 4, dtype=torch.float64)
         product = transfer.down(fine(transfer.up(c)))
         torch.testing.assert_close(coarse(c), product, rtol=1e-7, atol=1e-9)

@@ -15,8 +15,8 @@ template <typename S>
 struct Ellpack {
   const S* blocks;
   const int64_t* columns;
-  const S* x;
-  S* out;
+  const double* x;
+  double* out;
   int64_t rows, count, vectors, size;
 };
 
@@ -44,8 +44,8 @@ Tensor ellpack(const Tensor& blocks, const Tensor& columns, const Tensor& x) {
   Tensor out = torch::stable::new_empty(x, {x.size(0), blocks.size(0), a});
   const Ellpack<S> matrix{blocks.const_data_ptr<S>(),
                           columns.const_data_ptr<int64_t>(),
-                          x.const_data_ptr<S>(),
-                          out.mutable_data_ptr<S>(),
+                          x.const_data_ptr<double>(),
+                          out.mutable_data_ptr<double>(),
                           blocks.size(0),
                           blocks.size(1),
                           x.size(0),
@@ -59,7 +59,7 @@ Tensor ellpack(const Tensor& blocks, const Tensor& columns, const Tensor& x) {
 
 Tensor ellpack_matvec(const Tensor& blocks, const Tensor& columns, const Tensor& x) {
   check_ellpack(blocks, columns, x);
-  const auto run = x.scalar_type() == ScalarType::Float ? ellpack<float> : ellpack<double>;
+  const auto run = blocks.scalar_type() == ScalarType::Float ? ellpack<float> : ellpack<double>;
   return run(torch::stable::contiguous(blocks), torch::stable::contiguous(columns),
              torch::stable::contiguous(x));
 }

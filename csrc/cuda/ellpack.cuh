@@ -11,7 +11,7 @@ namespace {
 // x is (vectors, size, B) and out (vectors, rows, a).
 template <typename S, int B>
 __global__ void __launch_bounds__(kThreads)
-    ellpack_kernel(const S* blocks, const int64_t* columns, const S* x, S* out, int64_t a,
+    ellpack_kernel(const S* blocks, const int64_t* columns, const double* x, double* out, int64_t a,
                    int64_t rows, int64_t count, int64_t vectors, int64_t size) {
   const int64_t i = item();
   if (i >= vectors * rows * a) return;
@@ -21,9 +21,9 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <typename S, typename Launch>
-void ellpack_product(const Launch& launch, const S* blocks, const int64_t* columns, const S* x,
-                     S* out, int64_t a, int64_t b, int64_t rows, int64_t count, int64_t vectors,
-                     int64_t size) {
+void ellpack_product(const Launch& launch, const S* blocks, const int64_t* columns, const double* x,
+                     double* out, int64_t a, int64_t b, int64_t rows, int64_t count,
+                     int64_t vectors, int64_t size) {
   const auto kernel = b == 1   ? ellpack_kernel<S, 1>
                       : b == 2 ? ellpack_kernel<S, 2>
                                : ellpack_kernel<S, 4>;
