@@ -61,6 +61,26 @@ inline void check_matvec(const Tensor& image, const Tensor& whitening, const Ten
                   "p must have the guide image's height and width");
 }
 
+inline void check_free_matvec(const Tensor& image, const Tensor& whitening, const Tensor& slots,
+                              const Tensor& tiles, const Tensor& x, int64_t radius) {
+  check_whitening(image, whitening, radius);
+  STD_TORCH_CHECK(image.size(0) == 1, "the guide image must be one, got a batch of ",
+                  image.size(0));
+  STD_TORCH_CHECK(
+      slots.dim() == 2 && slots.size(0) == image.size(2) && slots.size(1) == image.size(3),
+      "slots must have the guide image's height and width");
+  STD_TORCH_CHECK(tiles.dim() == 2 && tiles.size(1) == 4, "tiles must have the shape (T, 4)");
+  STD_TORCH_CHECK(
+      slots.scalar_type() == ScalarType::Long && tiles.scalar_type() == ScalarType::Long,
+      "slots and tiles must be int64");
+  STD_TORCH_CHECK(x.dim() == 2 && x.scalar_type() == image.scalar_type(),
+                  "x must have the shape (C, N) and the guide image's dtype");
+  for (const Tensor* other : {&slots, &tiles, &x})
+    STD_TORCH_CHECK(other->is_cuda() == image.is_cuda() &&
+                        other->get_device_index() == image.get_device_index(),
+                    "slots, tiles and x must be on the guide image's device");
+}
+
 inline void check_image_gradient(const Tensor& image, const Tensor& whitening, const Tensor& p,
                                  const Tensor& q, int64_t radius) {
   check_matvec(image, whitening, p, radius);
@@ -113,6 +133,26 @@ inline void check_affine_maps(const Tensor& maps, const Tensor& image, int64_t t
                   "maps must have the image's dtype and device");
   STD_TORCH_CHECK(top >= 0 && image.size(2) <= height - top, "the image's ", image.size(2),
                   " rows from ", top, " on must lie within height, got ", height);
+}
+
+inline void check_ellpack(const Tensor& blocks, const Tensor& columns, const Tensor& x) {
+  STD_TORCH_CHECK(x.dim() == 3 && x.scalar_type() == ScalarType::Double,
+                  "x must have the shape (C, M, b) and be float64");
+  const auto is_side = [](int64_t size) { return size == 1 || size == 2 || size == 4; };
+  STD_TORCH_CHECK(blocks.dim() == 4 && is_side(blocks.size(2)) && is_side(blocks.size(3)) &&
+                      blocks.size(3) == x.size(2),
+                  "blocks must have the shape (N, K, a, b) with a and b of 1, 2 or 4, b as in x");
+  STD_TORCH_CHECK(
+      columns.dim() == 2 && columns.size(0) == blocks.size(0) && columns.size(1) == blocks.size(1),
+      "columns must have the shape (N, K) of the blocks");
+  STD_TORCH_CHECK(
+      blocks.scalar_type() == ScalarType::Float || blocks.scalar_type() == ScalarType::Double,
+      "blocks must be float32 or float64");
+  STD_TORCH_CHECK(columns.scalar_type() == ScalarType::Long, "columns must be int64");
+  for (const Tensor* other : {&blocks, &columns})
+    STD_TORCH_CHECK(
+        other->is_cuda() == x.is_cuda() && other->get_device_index() == x.get_device_index(),
+        "blocks, columns and x must be on the same device");
 }
 
 }  // namespace pydpst

@@ -19,12 +19,22 @@ STABLE_TORCH_LIBRARY(pydpst, library) {
   library.def("matting_whitening(Tensor image, float eps, int radius) -> Tensor");
   // L p for each channel of p (B, C, H, W).
   library.def("matting_matvec(Tensor image, Tensor whitening, Tensor p, int radius) -> Tensor");
+  // L x for vectors x (C, N) of the free pixels of one guide image, the others being 0: (C, N).
+  // slots (H, W) says which number of x a pixel is; those not from 0 to N − 1 are not free. tiles
+  // (T, 4) are where to look for free pixels: rows from the first to before the second, columns
+  // from the third to before the fourth. They must not overlap, and what none holds is 0.
+  library.def(
+      "matting_free_matvec(Tensor image, Tensor whitening, Tensor slots, Tensor tiles, Tensor x, "
+      "int radius) -> Tensor");
   // The diagonal of L, (B, 1, H, W).
   library.def("matting_diagonal(Tensor image, Tensor whitening, int radius) -> Tensor");
   // The gradient of qᵀ L p, summed over the channels of p and q (B, C, H, W), in the guide image.
   library.def(
       "matting_image_gradient(Tensor image, Tensor whitening, Tensor p, Tensor q, int radius) -> "
       "Tensor");
+  // The product of a sparse matrix of small blocks (N, K, a, b), whose columns (N, K) are their
+  // places in x (C, M, b): (C, N, a). Blocks whose column is not from 0 to M − 1 count for nothing.
+  library.def("ellpack_matvec(Tensor blocks, Tensor columns, Tensor x) -> Tensor");
   // Slices a bilateral grid (B, 12, D, Gh, Gw) of 3×4 colour transforms at each pixel's place and
   // guide (B, H, W), and applies them to an image (B, 3, H, W); see slice.h.
   library.def("bilateral_slice_apply(Tensor grid, Tensor guide, Tensor image) -> Tensor");

@@ -250,14 +250,14 @@ class MattingLaplacian:
                 )
             solved, convergence = conjugate_gradients(
                 operator,
-                precondition(preconditioner, operator, guide, whitening),
-                moved[:, where[i]].T.contiguous(),
-                x[:, where[i]].T.contiguous(),
+                precondition(preconditioner, operator, guide),
+                moved[:, where[i]],
+                x[:, where[i]],
                 tol,
                 max_iter,
                 callback,
             )
-            x[:, where[i]] = solved.T
+            x[:, where[i]] = solved
             solutions.append(x)
             went.append(convergence)
         result = torch.stack(solutions).view(b.shape).to(b.dtype)

@@ -68,8 +68,10 @@ build_info["cuda"] = _load_cuda_kernels()
 
 _whitening: Callable[..., Tensor] = _ops.pydpst.matting_whitening
 _matvec: Callable[..., Tensor] = _ops.pydpst.matting_matvec
+_free_matvec: Callable[..., Tensor] = _ops.pydpst.matting_free_matvec
 _diagonal: Callable[..., Tensor] = _ops.pydpst.matting_diagonal
 _image_gradient: Callable[..., Tensor] = _ops.pydpst.matting_image_gradient
+_ellpack_matvec: Callable[..., Tensor] = _ops.pydpst.ellpack_matvec
 _slice_apply: Callable[..., Tensor] = _ops.pydpst.bilateral_slice_apply
 _slice_apply_backward: Callable[..., tuple[Tensor, Tensor, Tensor]] = (
     _ops.pydpst.bilateral_slice_apply_backward
@@ -110,6 +112,27 @@ def matting_matvec(image: Tensor, whitening: Tensor, p: Tensor, radius: int) -> 
     return _matvec(image, whitening, p, radius)
 
 
+def matting_free_matvec(
+    image: Tensor, whitening: Tensor, slots: Tensor, tiles: Tensor, x: Tensor, radius: int
+) -> Tensor:
+    """L x for vectors of an image's free pixels, the others being 0; it has no gradient.
+
+    Args:
+        image: the guide, (1, G, H, W), G = 1 or 3, float32 or float64.
+        whitening: what `matting_whitening` gave for it.
+        slots: (H, W), int64: which number of x each pixel is; those not from 0 to N - 1 are not
+            free.
+        tiles: (T, 4), int64: rectangles that hold all free pixels and do not overlap, as their
+            first row, the row after the last, and the columns likewise.
+        x: (C, N), of image's dtype.
+        radius: as given to `matting_whitening`.
+
+    Returns:
+        (C, N); 0 for what no tile holds.
+    """
+    return _free_matvec(image, whitening, slots, tiles, x, radius)
+
+
 def matting_diagonal(image: Tensor, whitening: Tensor, radius: int) -> Tensor:
     """The diagonal of L; it has no gradient.
 
@@ -140,6 +163,21 @@ def matting_image_gradient(
         The gradient, shaped like image; it has no gradient itself.
     """
     return _image_gradient(image, whitening, p, q, radius)
+
+
+def ellpack_matvec(blocks: Tensor, columns: Tensor, x: Tensor) -> Tensor:
+    """The product of a sparse matrix of small blocks, as many in each row (ELLPACK), and vectors.
+
+    Args:
+        blocks: (N, K, a, b), float32 or float64; a and b are 1, 2 or 4.
+        columns: (N, K), int64: of which b values of x each block takes; blocks whose column is not
+            from 0 to M - 1 count for nothing.
+        x: (C, M, b), float64.
+
+    Returns:
+        (C, N, a), float64; it has no gradient.
+    """
+    return _ellpack_matvec(blocks, columns, x)
 
 
 def bilateral_slice_apply(grid: Tensor, guide: Tensor, image: Tensor) -> Tensor:
@@ -211,6 +249,12 @@ def _matvec_fake(image: Tensor, whitening: Tensor, p: Tensor, radius: int) -> Te
     return p.new_empty(p.shape)
 
 
+def _free_matvec_fake(
+    image: Tensor, whitening: Tensor, slots: Tensor, tiles: Tensor, x: Tensor, radius: int
+) -> Tensor:
+    return x.new_empty(x.shape)
+
+
 def _diagonal_fake(image: Tensor, whitening: Tensor, radius: int) -> Tensor:
     return image.new_empty(image.shape[0], 1, *image.shape[2:])
 
@@ -219,6 +263,10 @@ def _image_gradient_fake(
     image: Tensor, whitening: Tensor, p: Tensor, q: Tensor, radius: int
 ) -> Tensor:
     return image.new_empty(image.shape)
+
+
+def _ellpack_matvec_fake(blocks: Tensor, columns: Tensor, x: Tensor) -> Tensor:
+    return x.new_empty(x.shape[0], blocks.shape[0], blocks.shape[2])
 
 
 def _slice_apply_fake(grid: Tensor, guide: Tensor, image: Tensor) -> Tensor:
@@ -325,6 +373,9 @@ for _name, _fake, _vmap in [
     _register.register_vmap(f"pydpst::{_name}", _vmap)
     for _device in ("cpu", "cuda"):
         _register.register_autocast(f"pydpst::{_name}", _device, torch.float32)
+
+_register.register_fake("pydpst::matting_free_matvec", _free_matvec_fake)
+_register.register_fake("pydpst::ellpack_matvec", _ellpack_matvec_fake)
 
 _register.register_autograd("pydpst::matting_matvec", _matvec_backward, setup_context=_save_matvec)
 _register.register_autograd("pydpst::matting_image_gradient", _image_gradient_backward)

@@ -42,6 +42,22 @@ def matting_matvec(image: Tensor, p: Tensor, eps: float = 1e-7, radius: int = 1)
     return F.fold(columns, p.shape[-2:], 2 * radius + 1)
 
 
+def ellpack_matvec(blocks: Tensor, columns: Tensor, x: Tensor) -> Tensor:
+    """The product of a sparse matrix of small blocks and vectors.
+
+    Args:
+        blocks: (N, K, a, b).
+        columns: (N, K), of the blocks in x; those not from 0 to M - 1 count for nothing.
+        x: (C, M, b).
+
+    Returns:
+        (C, N, a).
+    """
+    inside = (columns >= 0) & (columns < x.shape[1])
+    gathered = x[:, columns.where(inside, 0)] * inside[..., None]
+    return torch.einsum("nkij,cnkj->cni", blocks.to(x.dtype), gathered)
+
+
 def bilateral_slice_apply(grid: Tensor, guide: Tensor, image: Tensor) -> Tensor:
     """Slices a bilateral grid of affine colour transforms and applies them to an image.
 

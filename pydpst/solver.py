@@ -44,20 +44,17 @@ def describe_failure(convergence: Convergence, tol: float) -> str:
     )
 
 
-def precondition(
-    name: str, operator: FreeOperator, guide: Tensor, whitening: Tensor
-) -> Callable[[Tensor], Tensor]:
-    """An approximate inverse of an operator, for vectors (N, C).
+def precondition(name: str, operator: FreeOperator, guide: Tensor) -> Callable[[Tensor], Tensor]:
+    """An approximate inverse of an operator, for vectors (C, N).
 
     Args:
         name: one of PRECONDITIONERS.
         operator: L + D on free pixels.
         guide: (G, H, W), float64.
-        whitening: (planes, H - 2·radius, W - 2·radius), float64.
     """
     if name == "multigrid":
-        return Multigrid(operator, guide, whitening)
-    inverse = 1 / operator.diagonal.clamp(min=1e-12)[:, None]
+        return Multigrid(operator, guide)
+    inverse = 1 / operator.diagonal.clamp(min=1e-12)
     return lambda r: inverse * r
 
 
@@ -70,28 +67,29 @@ def conjugate_gradients(
     max_iter: int,
     callback: Callable[[Convergence], None] | None = None,
 ) -> tuple[Tensor, Convergence]:
-    """Solves a symmetric positive definite system for all columns of b at once.
+    """Solves a symmetric positive definite system for all rows of b at once.
 
-    Every column has its own step lengths, so each converges as if it were alone. What ends the
+    Every row has its own step lengths, so each converges as if it were alone. What ends the
     iteration is the true residual: that of the recursion drifts from it.
 
     Args:
-        operator: a linear map of (N, C).
+        operator: a linear map of (C, N).
         precondition: an approximate inverse of it, symmetric and positive definite.
-        b: (N, C), float64.
+        b: (C, N), float64.
         x: where to start, like b.
-        tol: the largest ‖b − operator(x)‖ / ‖b‖ of any column.
+        tol: the largest ‖b − operator(x)‖ / ‖b‖ of any row.
         max_iter: how often to iterate at most.
         callback: called after each iteration. Ctrl-C ends the solve with what it has.
 
     Returns:
         x, and how it went.
     """
-    target = torch.linalg.vector_norm(b, dim=0)
+    target = torch.linalg.vector_norm(b, dim=1, keepdim=True)
     scale = torch.where(target > 0, target, 1.0)
 
     def residual_of(r: Tensor) -> float:
-        return float((torch.linalg.vector_norm(r, dim=0) / scale).max()) if r.numel() else 0.0
+        norms = torch.linalg.vector_norm(r, dim=1, keepdim=True)
+        return float((norms / scale).max()) if r.numel() else 0.0
 
     iterations = 0
     interrupted = False
@@ -103,10 +101,10 @@ def conjugate_gradients(
             product = torch.ones_like(target)
             while residual > tol and iterations < max_iter:
                 z = precondition(r)
-                before, product = product, (r * z).sum(0)
+                before, product = product, (r * z).sum(1, keepdim=True)
                 direction = torch.addcmul(z, direction, _ratio(product, before))
                 image = operator(direction)
-                step = _ratio(product, (direction * image).sum(0))
+                step = _ratio(product, (direction * image).sum(1, keepdim=True))
                 x = torch.addcmul(x, direction, step)
                 r = torch.addcmul(r, image, step, value=-1)
                 residual = residual_of(r)
@@ -122,5 +120,5 @@ def conjugate_gradients(
 
 
 def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """A column that has converged to the last bit leaves 0 / 0."""
+    """A row that has converged to the last bit leaves 0 / 0."""
     return torch.where(denominator > 0, numerator / denominator, 0.0)

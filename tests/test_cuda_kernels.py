@@ -146,3 +146,47 @@ def test_slice_kernels_equal_the_reference(
     for have, one in zip(results[0].split([one.numel() for one in want]), want, strict=True):
         tolerance = 1e-12 if dtype == torch.float64 else 1e-5
         assert (have.double() - one.flatten()).norm() <= tolerance * max(1, one.norm())
+
+
+@pytest.fixture(scope="module")
+def sparse_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("sparse.cpp", tmp_path_factory.mktemp("cuda_shim"))
+
+
+def run_sparse(program: Path, numbers: tuple[int, ...], *arrays: Tensor) -> Tensor:
+    results = []
+    for falling in (False, True):
+        message = struct.pack("9q", *numbers, falling)
+        message += b"".join(array.numpy().tobytes() for array in arrays)
+        done = subprocess.run([program], input=message, capture_output=True, timeout=60)
+        assert done.returncode == 0, done.stderr.decode()[-3000:]
+        results.append(torch.frombuffer(bytearray(done.stdout), dtype=torch.float64))
+    assert torch.equal(*results)
+    return results[0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("sides", [(1, 4), (4, 1), (2, 2), (4, 4)])
+def test_sparse_kernels_equal_the_reference(
+    sparse_kernels: Path, sides: tuple[int, int], dtype: torch.dtype
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    blocks = torch.rand(70, 3, *sides, generator=generator).to(dtype)
+    columns = torch.arange(210).view(70, 3) % 23 - 1
+    x = torch.rand(2, 20, sides[1], generator=generator, dtype=torch.float64)
+    numbers = (0, *sides, 70, 3, 2, 20, dtype == torch.float64)
+    have = run_sparse(sparse_kernels, numbers, blocks, columns, x)
+    want = reference.ellpack_matvec(blocks, columns, x)
+    torch.testing.assert_close(have.view(want.shape), want)
+
+
+def test_vectors_of_free_pixels_become_planes_and_return(sparse_kernels: Path) -> None:
+    slots = torch.arange(150) - 20
+    slots[::3] = -1
+    x = torch.rand(2, 100, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    have = run_sparse(sparse_kernels, (1, 1, 1, 150, 1, 2, 100, True), slots, x)
+    free = (slots >= 0) & (slots < 100)
+    planes, back = torch.zeros(2, 150, dtype=torch.float64), torch.zeros_like(x)
+    planes[:, free] = x[:, slots[free]]
+    back[:, slots[free]] = x[:, slots[free]]
+    torch.testing.assert_close(have, torch.cat([planes.flatten(), back.flatten()]))

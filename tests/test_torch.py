@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pydpst import ops
+from pydpst import ops, reference
 from pydpst.laplacian import MattingLaplacian
 
 
@@ -37,6 +37,23 @@ def test_opcheck(dtype: torch.dtype, layout: str, guide_channels: int) -> None:
     guide = image.detach().clone().requires_grad_()
     torch.library.opcheck(library.matting_matvec, (guide, whitening, p, 2))
     torch.library.opcheck(library.matting_image_gradient, (image, whitening, p.detach(), q, 2))
+    torch.library.opcheck(library.matting_diagonal, (image, whitening, 2))
+    slots = torch.arange(63).view(7, 9).where(rand(7, 9) > 0.5, -1)
+    tiles, x = torch.tensor([[0, 7, 0, 4], [0, 7, 4, 9]]), rand(2, 63, dtype=dtype)
+    torch.library.opcheck(
+        library.matting_free_matvec, (image[:1], whitening[:1], slots, tiles, x, 2)
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("sides", [(1, 1), (1, 4), (4, 1), (2, 2), (4, 4)])
+def test_ellpack_matvec(dtype: torch.dtype, sides: tuple[int, int]) -> None:
+    blocks = rand(50, 3, *sides, dtype=dtype)
+    x = rand(2, 20, sides[1], dtype=torch.float64)
+    columns = torch.arange(150).view(50, 3) % 23 - 1  # of which -1, 20 and 21 are nowhere
+    torch.library.opcheck(torch.ops.pydpst.ellpack_matvec, (blocks, columns, x))
+    have, want = (module.ellpack_matvec(blocks, columns, x) for module in (ops, reference))
+    torch.testing.assert_close(have, want)
 
 
 def test_compiles_to_one_graph() -> None:

@@ -184,6 +184,12 @@ void gather_tile(const Call<S>& call, const Tile& tile) {
       features.inputs.at(top, tile.left + x, input);
       Op::gather(sums, input, T(load<T>(windows_across.data() + x) * windows_down), out);
       PYDPST_UNROLL for (int i = 0; i < Op::outputs; ++i) {
+        if (call.slots) {
+          double values[kLanes];
+          store(values, out[i]);
+          put_row(call, i, top, tile.left + x, values, sizeof(T) / sizeof(double));
+          continue;
+        }
         S* to = call.out + i * call.plane + top * call.width + tile.left + x;
         store(to, call.add ? load<T>(to) + out[i] : out[i]);
       }

@@ -19,7 +19,8 @@
 namespace pydpst {
 namespace {
 
-// One sample of a batch: where its planes are.
+// One sample of a batch: where its planes are. With slots, p and out are not planes but vectors of
+// so many numbers, and slots say which of them a pixel is; any other is 0.
 template <typename S>
 struct Call {
   const S *image, *whitening, *p, *q;
@@ -27,6 +28,10 @@ struct Call {
   int64_t height, width, plane, radius;
   double eps;
   bool add;  // to what is in out
+  const int64_t* slots;
+  int64_t count;
+
+  bool has(int64_t slot) const { return slot >= 0 && slot < count; }
 };
 
 // Windows of this radius have loops of their own.
@@ -129,6 +134,16 @@ void whitening(const Tensor& image, Tensor& out, double eps, int64_t radius) {
   });
 }
 
+// Calls work(c, kernel) for the channels, three at a time while there are as many.
+template <typename S, typename Work>
+void for_channels(const Kernels<S>& run, int64_t channels, int64_t radius, const Work& work) {
+  const auto* products = radius == kSmallRadius ? run.small_product : run.product;
+  for (int64_t c = 0, count = 0; c < channels; c += count) {
+    count = channels - c >= 3 ? 3 : 1;
+    work(c, products[count == 3]);
+  }
+}
+
 template <typename S>
 void matvec(const Tensor& image, const Tensor& whitening, const Tensor& p, Tensor& out,
             int64_t radius) {
@@ -136,12 +151,33 @@ void matvec(const Tensor& image, const Tensor& whitening, const Tensor& p, Tenso
   for_tiles(out.size(0), out.size(2), out.size(3), radius, [&](int64_t b, const Tile& tile) {
     Call<S> call = call_for<S>(image, b, radius);
     call.whitening = read<S>(whitening, b);
-    int64_t channels = 0;
-    for (int64_t c = 0; c < p.size(1); c += channels) {
-      channels = p.size(1) - c >= 3 ? 3 : 1;
+    for_channels(run, p.size(1), radius, [&](int64_t c, auto product) {
       call.p = read<S>(p, b) + c * call.plane;
       call.out = out.mutable_data_ptr<S>() + b * out.stride(0) + c * call.plane;
-      (radius == kSmallRadius ? run.small_product : run.product)[channels == 3](call, tile);
+      product(call, tile);
+    });
+  });
+}
+
+template <typename S>
+void free_matvec(const Tensor& image, const Tensor& whitening, const Tensor& slots,
+                 const Tensor& tiles, const Tensor& x, Tensor& out, int64_t radius) {
+  const auto& run = kernels<S>(image);
+  torch::stable::parallel_for(0, tiles.size(0), 1, [&](int64_t begin, int64_t end) {
+    Call<S> call = call_for<S>(image, 0, radius);
+    call.whitening = read<S>(whitening, 0);
+    call.slots = read<int64_t>(slots, 0);
+    call.count = x.size(1);
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t* side = read<int64_t>(tiles, i);
+      const Tile tile{std::max<int64_t>(side[0], 0), std::min(side[1], call.height),
+                      std::max<int64_t>(side[2], 0), std::min(side[3], call.width)};
+      if (tile.top >= tile.bottom || tile.left >= tile.right) continue;
+      for_channels(run, x.size(0), radius, [&](int64_t c, auto product) {
+        call.p = read<S>(x, c);
+        call.out = out.mutable_data_ptr<S>() + c * call.count;
+        product(call, tile);
+      });
     }
   });
 }
@@ -201,6 +237,18 @@ Tensor matting_matvec(const Tensor& image, const Tensor& whitening, const Tensor
   return out;
 }
 
+Tensor matting_free_matvec(const Tensor& image, const Tensor& whitening, const Tensor& slots,
+                           const Tensor& tiles, const Tensor& x, int64_t radius) {
+  check_free_matvec(image, whitening, slots, tiles, x, radius);
+  Tensor out = torch::stable::new_zeros(x, x.sizes());
+  const auto run =
+      image.scalar_type() == ScalarType::Float ? free_matvec<float> : free_matvec<double>;
+  run(torch::stable::contiguous(image), torch::stable::contiguous(whitening),
+      torch::stable::contiguous(slots), torch::stable::contiguous(tiles),
+      torch::stable::contiguous(x), out, radius);
+  return out;
+}
+
 Tensor matting_diagonal(const Tensor& image, const Tensor& whitening, int64_t radius) {
   check_whitening(image, whitening, radius);
   const Tensor guide = torch::stable::contiguous(image);
@@ -234,6 +282,7 @@ Tensor matting_image_gradient(const Tensor& image, const Tensor& whitening, cons
 STABLE_TORCH_LIBRARY_IMPL(pydpst, CPU, library) {
   library.impl("matting_whitening", TORCH_BOX(&pydpst::matting_whitening));
   library.impl("matting_matvec", TORCH_BOX(&pydpst::matting_matvec));
+  library.impl("matting_free_matvec", TORCH_BOX(&pydpst::matting_free_matvec));
   library.impl("matting_diagonal", TORCH_BOX(&pydpst::matting_diagonal));
   library.impl("matting_image_gradient", TORCH_BOX(&pydpst::matting_image_gradient));
 }

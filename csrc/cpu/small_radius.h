@@ -163,13 +163,14 @@ class SmallTile {
       Op::gather(sums, input, Vector(load<Vector>(across + x) * down), out);
       PYDPST_UNROLL for (int i = 0; i < Op::outputs; ++i) {
         store(out_row + i * stride + x, out[i]);
-        __builtin_prefetch(call_.out + i * call_.plane + y * call_.width + left_ + x, 1);
+        if (!call_.slots)
+          __builtin_prefetch(call_.out + i * call_.plane + y * call_.width + left_ + x, 1);
       }
     }
     if (y < tile_.top) return;
     for (int i = 0; i < Op::outputs; ++i)
-      std::copy(out_row + i * stride + tile_.left - left_, out_row + i * stride + end,
-                call_.out + i * call_.plane + y * call_.width + tile_.left);
+      put_row(call_, i, y, tile_.left, out_row + i * stride + tile_.left - left_,
+              tile_.right - tile_.left);
   }
 };
 

@@ -54,28 +54,64 @@ PYDPST_INLINE Vector join(Vector low, Vector high) {
 // The pixels of a sample as an Op's inputs, relative to the tile's first pixel.
 template <typename Op, typename S>
 struct Inputs {
+  const Call<S>& call;
   const S* plane[Op::inputs];
   double centre[Op::inputs];
-  int64_t width;
 
-  Inputs(const Call<S>& call, int64_t y, int64_t x) : width(call.width) {
+  Inputs(const Call<S>& call, int64_t y, int64_t x) : call(call) {
+    const int64_t pixel = y * call.width + x;
     for (int i = 0; i < Op::inputs; ++i) {
       const S* first = i < Op::guide ? call.image + i * call.plane : call.p;
-      if (i > Op::guide) first = call.q ? call.q : call.p + (i - Op::guide) * call.plane;
+      if (i > Op::guide)
+        first = call.q ? call.q : call.p + (i - Op::guide) * (call.slots ? call.count : call.plane);
       plane[i] = first;
-      centre[i] = first[y * width + x];
+      centre[i] = i < Op::guide || !call.slots ? first[pixel] : gathered<double>(i, pixel);
     }
   }
 
   // Rows are short of what the processor needs to see a pattern.
   PYDPST_INLINE void prefetch(int64_t y, int64_t x) const {
-    PYDPST_UNROLL for (int i = 0; i < Op::inputs; ++i) __builtin_prefetch(plane[i] + y * width + x);
+    const int64_t pixel = y * call.width + x;
+    const int planes = call.slots ? Op::guide : Op::inputs;
+    for (int i = 0; i < planes; ++i) __builtin_prefetch(plane[i] + pixel);
+    if (call.slots) __builtin_prefetch(call.slots + pixel);
   }
 
   template <typename T>
   PYDPST_INLINE void at(int64_t y, int64_t x, T* out) const {
-    PYDPST_UNROLL for (int i = 0; i < Op::inputs; ++i) out[i] =
-        load<T>(plane[i] + y * width + x) - centre[i];
+    const int64_t pixel = y * call.width + x;
+    PYDPST_UNROLL for (int i = 0; i < Op::inputs; ++i) {
+      const bool gathers = i >= Op::guide && call.slots;
+      out[i] = (gathers ? gathered<T>(i, pixel) : load<T>(plane[i] + pixel)) - centre[i];
+    }
     to_opponent<Op::guide>(out);
   }
+
+  template <typename T>
+  PYDPST_INLINE T gathered(int i, int64_t pixel) const {
+    const int64_t* slots = call.slots + pixel;
+    if constexpr (sizeof(T) == sizeof(double)) {
+      return call.has(*slots) ? plane[i][*slots] : S(0);
+    } else {
+      T value;
+      for (int lane = 0; lane < kLanes; ++lane)
+        value[lane] = call.has(slots[lane]) ? plane[i][slots[lane]] : S(0);
+      return value;
+    }
+  }
 };
+
+// Puts so many values of a row where they belong.
+template <typename S>
+PYDPST_INLINE void put_row(const Call<S>& call, int output, int64_t y, int64_t x,
+                           const double* values, int64_t count) {
+  const int64_t pixel = y * call.width + x;
+  if (call.slots) {
+    const int64_t* slots = call.slots + pixel;
+    S* to = call.out + output * call.count;
+    for (int64_t i = 0; i < count; ++i)
+      if (call.has(slots[i])) to[slots[i]] = S(values[i]);
+  } else {
+    std::copy(values, values + count, call.out + output * call.plane + pixel);
+  }
+}

@@ -1,5 +1,7 @@
 // Affine colour maps, enlarged and applied to a strip of an image, on CUDA devices.
 
+#include <cmath>
+
 #include "affine_maps.cuh"
 #include "launch.cuh"
 

@@ -1,6 +1,7 @@
 // The matting Laplacian on CUDA devices: small windows through shared memory, any others by window
 // sums.
 
+#include "free_pixels.cuh"
 #include "launch.cuh"
 #include "small_windows.cuh"
 #include "window_sums.cuh"
@@ -99,6 +100,32 @@ Tensor matting_matvec(const Tensor& image, const Tensor& whitening, const Tensor
   return out;
 }
 
+template <typename S>
+Tensor free_matvec(const Tensor& image, const Tensor& whitening, const Tensor& slots,
+                   const Tensor& x, int64_t radius) {
+  const int64_t pixels = slots.numel(), vectors = x.size(0), count = x.size(1);
+  const Launch launch(x);
+  const auto run = [&](auto kernel, const Tensor& from, Tensor& to) {
+    launch(kernel, blocks_for(vectors * pixels), from.const_data_ptr<S>(),
+           slots.const_data_ptr<int64_t>(), to.mutable_data_ptr<S>(), vectors, pixels, count);
+  };
+  Tensor planes = torch::stable::new_empty(x, {1, vectors, image.size(2), image.size(3)});
+  run(spread_kernel<S>, x, planes);
+  Tensor out = torch::stable::new_zeros(x, x.sizes());
+  run(collect_kernel<S>, matting_matvec(image, whitening, planes, radius), out);
+  return out;
+}
+
+// A device is wide enough for all pixels, so tiles only serve the CPU.
+Tensor matting_free_matvec(const Tensor& image, const Tensor& whitening, const Tensor& slots,
+                           const Tensor& tiles, const Tensor& x, int64_t radius) {
+  check_free_matvec(image, whitening, slots, tiles, x, radius);
+  const torch::stable::accelerator::DeviceGuard device(image.get_device_index());
+  const auto run = x.scalar_type() == ScalarType::Float ? free_matvec<float> : free_matvec<double>;
+  return run(image, whitening, torch::stable::contiguous(slots), torch::stable::contiguous(x),
+             radius);
+}
+
 Tensor matting_diagonal(const Tensor& image, const Tensor& whitening, int64_t radius) {
   check_whitening(image, whitening, radius);
   const torch::stable::accelerator::DeviceGuard device(image.get_device_index());
@@ -130,6 +157,7 @@ Tensor matting_image_gradient(const Tensor& image, const Tensor& whitening, cons
 STABLE_TORCH_LIBRARY_IMPL(pydpst, CUDA, library) {
   library.impl("matting_whitening", TORCH_BOX(&pydpst::matting_whitening));
   library.impl("matting_matvec", TORCH_BOX(&pydpst::matting_matvec));
+  library.impl("matting_free_matvec", TORCH_BOX(&pydpst::matting_free_matvec));
   library.impl("matting_diagonal", TORCH_BOX(&pydpst::matting_diagonal));
   library.impl("matting_image_gradient", TORCH_BOX(&pydpst::matting_image_gradient));
 }
