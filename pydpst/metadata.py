@@ -86,13 +86,13 @@ def metadata_of(picture: Image.Image, data: bytes | None) -> tuple[Metadata, boo
     exif = xmp = iptc = quality = subsampling = None
     try:
         if picture.format == "TIFF":
-            exif = _exif_of_tiff(picture)
             xmp = _bytes(picture.getexif().get(TIFF_XMP))
             iptc = data and _iptc_of_tiff(data)
+            exif = _exif_of_tiff(picture)
         else:
-            exif = _exif_of(picture)
             xmp = _bytes(info.get("xmp") or info.get("XML:com.adobe.xmp"))
             iptc = _bytes(info.get("photoshop", {}).get(_PHOTOSHOP_IPTC))
+            exif = _exif_of(picture)
     except Exception:  # likewise
         damaged = True
     if exif and _upright_exif(exif, 1, 1) is None:
