@@ -78,10 +78,15 @@ def fit_cube(before: Tensor, after: Tensor, size: int = 33) -> Tensor:
         return turn(turn(x, vectors.T) / (costs + 1e-3 / size**3), vectors).view(-1, 3)
 
     change, _ = conjugate_gradients(
-        normal, precondition, target, torch.zeros_like(target), 1e-4, 1000
+        lambda x: normal(x.T).T,
+        lambda x: precondition(x.T).T,
+        target.T,
+        torch.zeros_like(target.T),
+        1e-4,
+        1000,
     )
     entries = identity_cube(size).view(-1, 3)
-    cube = entries @ affine[:, :3].T + affine[:, 3] + change
+    cube = entries @ affine[:, :3].T + affine[:, 3] + change.T
     return cube.clamp(0, 1).view(size, size, size, 3).float()
 
 

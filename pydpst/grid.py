@@ -90,7 +90,7 @@ def fit_grid(
 
     def gather(residual: Tensor) -> Tensor:
         gradient = bilateral_slice_apply_backward(residual, nothing, guide, whitened)[0]
-        return gradient.view(-1, 1)
+        return gradient.view(1, -1)
 
     def normal(x: Tensor) -> Tensor:
         grid = x.view(shape)
@@ -99,11 +99,11 @@ def fit_grid(
             difference = _DIFFERENCE * share * grid.diff(dim=dim)
             cost.narrow(dim, 1, shape[dim] - 1).add_(difference)
             cost.narrow(dim, 0, shape[dim] - 1).sub_(difference)
-        return gather(bilateral_slice_apply(grid, guide, whitened)) + cost.view(-1, 1)
+        return gather(bilateral_slice_apply(grid, guide, whitened)) + cost.view(1, -1)
 
     # The weights of the pixels for their squares, which add up to about half.
     pixels = gather(torch.ones_like(photo)).view(shape)[:, 3::4].sum(1, keepdim=True) / 3
-    diagonal = (0.5 * pixels + share * (6 * _DIFFERENCE + _CHANGE)).expand(shape).reshape(-1, 1)
+    diagonal = (0.5 * pixels + share * (6 * _DIFFERENCE + _CHANGE)).expand(shape).reshape(1, -1)
     b = gather(wanted)
     change, _ = conjugate_gradients(
         normal, lambda r: r / diagonal, b, torch.zeros_like(b), 1e-3, 500
