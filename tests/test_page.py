@@ -1,0 +1,210 @@
+"""The page of `pydpst ui`, driven by a real browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import PHOTOS, Run
+from PIL import Image
+
+pytest.importorskip("gradio", reason="the page needs gradio")
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
+
+# Two cores run the tests: waiting is for the page to be stuck, not slow.
+PATIENCE = 60_000
+
+
+class Server:
+    """A `pydpst ui` of its own, whose temporary files lie in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        # Gradio waits an hour for closed sessions to come back; in its own tests a second.
+        environment = os.environ | {"TMPDIR": str(folder), "GRADIO_IS_E2E_TEST": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pydpst.cli", "ui", "--port", str(free_port())],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stderr is not None
+        self.url = ""
+        for line in self.process.stderr:
+            if found := re.match(r"(http://127\.0\.0\.1:\d+)", line):
+                self.url = found[1]
+                break
+
+    def sessions(self) -> set[Path]:
+        """The folders of the sessions that have one."""
+        return {content.parent for content in self.folder.glob("pydpst-ui-*/*/content")}
+
+    def end(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.communicate(timeout=30)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    started = Server(tmp_path_factory.mktemp("server"))
+    yield started
+    started.end()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"] if os.geteuid() == 0 else []
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(server: Server, browser: Any) -> Iterator[Callable[[], Any]]:
+    """Opens the page as a new visitor; afterwards, nothing may have gone beyond this machine."""
+    contexts, requests = [], []
+
+    def open_page() -> Any:
+        contexts.append(browser.new_context(viewport={"width": 1400, "height": 1300}))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(server.url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert requests
+    assert [url for url in requests if not url.startswith((server.url, "data:", "blob:"))] == []
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example photos, smaller, as jpg."""
+    folder = tmp_path_factory.mktemp("photos")
+    for path in PHOTOS.glob("*.jpg"):
+        with Image.open(path) as photo:
+            photo.resize((240, 120)).save(folder / path.name, quality=95)
+    return folder
+
+
+def drop(page: Any, role: str, path: Path) -> None:
+    page.locator(f"#{role} input[type=file]").set_input_files(path)
+
+
+def set_number(page: Any, label: str | re.Pattern[str], value: float) -> None:
+    box = page.get_by_role("spinbutton", name=label)
+    box.fill(str(value))
+    box.press("Tab")
+
+
+def begin(page: Any, photos: Path, content: str, style: str, size: int, steps: int) -> None:
+    """Drops two photos, waits for their regions, and sets size and steps."""
+    drop(page, "content", photos / content)
+    page.locator("#content img").wait_for()
+    drop(page, "style", photos / style)
+    page.get_by_text(re.compile("regions? found")).wait_for()
+    set_number(page, re.compile("Size"), size)
+    set_number(page, re.compile("Steps"), steps)
+
+
+def click(page: Any, button: str) -> None:
+    page.get_by_role("button", name=button, exact=True).locator("visible=true").click()
+
+
+def finish(page: Any) -> str:
+    """Waits for the end of a run; what is said of it."""
+    told = page.get_by_text(re.compile(r"\d+×\d+ pixels")).locator("visible=true")
+    told.wait_for()
+    return str(told.inner_text())
+
+
+def downloaded(page: Any) -> tuple[str, Image.Image]:
+    with page.expect_download() as download:
+        page.get_by_text("Download", exact=True).locator("visible=true").click()
+    return download.value.suggested_filename, Image.open(download.value.path())
+
+
+def difference(first: Image.Image, second: Image.Image) -> np.ndarray[Any, Any]:
+    """By pixel, from 0 to 255; the second at the size of the first."""
+    arrays = [
+        np.asarray(image.convert("RGB"), float) for image in (first, second.resize(first.size))
+    ]
+    found: np.ndarray[Any, Any] = np.abs(arrays[0] - arrays[1]).mean(2)
+    return found
+
+
+@needs_browser
+def test_upload_run_and_download(visit: Callable[[], Any], photos: Path) -> None:
+    page = visit()
+    begin(page, photos, "city_day.jpg", "city_night.jpg", 240, 10)
+    click(page, "Stylize")
+    page.get_by_text(re.compile(r"Step \d+ of 10")).wait_for()
+    assert "240×120 pixels" in finish(page)
+    shown = page.locator("#result img")
+    assert shown.count() == 2
+    sources = [shown.nth(k).get_attribute("src") for k in (0, 1)]
+    assert sources[0] != sources[1]
+    name, result = downloaded(page)
+    assert (name, result.format, result.size) == ("city_day-city_night.jpg", "JPEG", (240, 120))
+    content, style = (Image.open(photos / f"city_{time}.jpg") for time in ("day", "night"))
+    assert difference(result, content).mean() > 20
+    red, blue = (np.asarray(result, float)[..., channel].mean() for channel in (0, 2))
+    assert blue > red, "the night is blue, the day is not"
+    assert np.asarray(style)[..., 2].mean() > np.asarray(style)[..., 0].mean()
+
+
+@needs_browser
+def test_stop_keeps_the_best_so_far(visit: Callable[[], Any], photos: Path) -> None:
+    page = visit()
+    begin(page, photos, "lake.jpg", "beach_sunset.jpg", 240, 300)
+    click(page, "Stylize")
+    page.get_by_text(re.compile(r"Step \d+ of 300")).wait_for()
+    click(page, "Stop and keep")
+    assert "Stopped" in finish(page)
+    _, result = downloaded(page)
+    assert difference(result, Image.open(photos / "lake.jpg")).mean() > 5
+
+
+@needs_browser
+def test_painted_regions_count(visit: Callable[[], Any], photos: Path) -> None:
+    page = visit()
+    begin(page, photos, "city_day.jpg", "city_night.jpg", 240, 5)
+    # Buildings are blue, and stay as they are; part of the sky becomes one.
+    set_number(page, re.compile("blue"), 0)
+    canvas = page.locator("#content-regions canvas").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.2 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.2 * box["height"], steps=10)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+    page.screenshot(path="/work/tmp/page-scratch/paint.png", full_page=True)
+    click(page, "Stylize")
+    finish(page)
+    _, result = downloaded(page)
+    result.save("/work/tmp/page-scratch/painted.png")
