@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -324,9 +325,5 @@ def serve(host: str, port: int | None, tell: Callable[[str], None]) -> None:
         except OSError:
             raise OSError(f"port {port} is taken; choose another with --port.") from None
         tell(address)
-        try:
+        with suppress(KeyboardInterrupt):
             threading.Event().wait()
-        except KeyboardInterrupt:
-            pass
-        finally:
-            blocks.close(verbose=False)

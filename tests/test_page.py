@@ -10,6 +10,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
 
 # Two cores run the tests: waiting is for the page to be stuck, not slow.
-PATIENCE = 60_000
+PATIENCE = 120_000
 
 
 class Server:
@@ -116,7 +117,7 @@ def drop(page: Any, role: str, path: Path) -> None:
 
 
 def set_number(page: Any, label: str | re.Pattern[str], value: float) -> None:
-    box = page.get_by_role("spinbutton", name=label)
+    box = page.get_by_role("spinbutton", name=label).locator("visible=true")
     box.fill(str(value))
     box.press("Tab")
 
@@ -202,9 +203,134 @@ def test_painted_regions_count(visit: Callable[[], Any], photos: Path) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.2 * box["height"], steps=10)
     page.mouse.up()
-    page.wait_for_timeout(500)
-    page.screenshot(path="/work/tmp/page-scratch/paint.png", full_page=True)
     click(page, "Stylize")
     finish(page)
     _, result = downloaded(page)
-    result.save("/work/tmp/page-scratch/painted.png")
+    changed = difference(result, Image.open(photos / "city_day.jpg"))
+    assert changed[:12, 85:110].mean() < 5, "painted as a building"
+    assert changed[:12, 5:30].mean() > 20, "still sky"
+    assert changed[70:].mean() < 5, "buildings"
+
+
+@needs_browser
+def test_bundled_style(visit: Callable[[], Any], photos: Path) -> None:
+    page = visit()
+    page.get_by_role("tab", name="Bundled styles").click()
+    drop(page, "photo", photos / "lake.jpg")
+    results = {}
+    for style, strength in (("night", 1), ("sunset", 1), ("sunset", 0)):
+        page.get_by_role("radio", name=style).check()
+        set_number(page, re.compile("Strength"), strength)
+        before = page.locator("#applied img").all()
+        shown = before[-1].get_attribute("src") if before else ""
+        click(page, "Apply")
+        page.locator(f'#applied img:last-of-type:not([src="{shown}"])').last.wait_for()
+        name, results[style, strength] = downloaded(page)
+        assert name == f"lake-{style}.jpg"
+    photo = Image.open(photos / "lake.jpg")
+    assert difference(results["sunset", 0], photo).mean() < 2
+    assert difference(results["sunset", 1], photo).mean() > 5
+    assert difference(results["sunset", 1], results["night", 1]).mean() > 5
+
+
+@needs_browser
+def test_two_people_at_once(visit: Callable[[], Any], photos: Path) -> None:
+    pages = [visit(), visit()]
+    for page, style in zip(pages, ("city_night.jpg", "hilltop_sunset.jpg"), strict=True):
+        begin(page, photos, "lake.jpg", style, 240, 20)
+    for page in pages:
+        click(page, "Stylize")
+    for page in pages:
+        finish(page)
+    names, results = zip(*(downloaded(page) for page in pages), strict=True)
+    assert names == ("lake-city_night.jpg", "lake-hilltop_sunset.jpg")
+    assert difference(*results).mean() > 10
+
+
+@needs_browser
+def test_broken_uploads_say_so(visit: Callable[[], Any], photos: Path, tmp_path: Path) -> None:
+    whole = (photos / "lake.jpg").read_bytes()
+    broken = {
+        "text.jpg": (b"no photo at all", "text.jpg is not an image"),
+        "half.jpg": (whole[: len(whole) // 2], "half.jpg cannot be decoded"),
+        "bomb.png": (bomb(), "bomb.png has more than"),
+        "<b>.png": (png(8, 8), "8×8 pixels; each side must have at least 16"),
+    }
+    page = visit()
+    for name, (data, sentence) in broken.items():
+        (tmp_path / name).write_bytes(data)
+        drop(page, "content", tmp_path / name)
+        page.get_by_test_id("toast-body").filter(has_text=sentence).wait_for()
+        assert page.locator("#content img").count() == 0
+    begin(page, photos, "lake.jpg", "beach_sunset.jpg", 128, 5)
+    click(page, "Stylize")
+    finish(page)
+    assert downloaded(page)[1].size == (128, 64)
+
+
+def png(width: int, height: int) -> bytes:
+    """A black picture, however large, in few bytes."""
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes((width // 8 + 1) * height), 9)),
+        (b"IEND", b""),
+    ]
+    chunks = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def bomb() -> bytes:
+    return png(20000, 20000)
+
+
+@needs_browser
+def test_files_go_when_their_visitor_does(
+    server: Server, browser: Any, visit: Callable[[], Any], photos: Path
+) -> None:
+    staying = visit()
+    drop(staying, "content", photos / "lake.jpg")
+    staying.locator("#content img").wait_for()
+    before = server.sessions()
+    leaving = browser.new_context()
+    page = leaving.new_page()
+    page.goto(server.url)
+    drop(page, "content", photos / "lake.jpg")
+    page.locator("#content img").wait_for()
+    (own,) = server.sessions() - before
+    leaving.close()
+    wait_until(lambda: not own.exists())
+    assert len(server.sessions()) >= 1
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    for _ in range(PATIENCE // 100):
+        if true():
+            return
+        time.sleep(0.1)
+    pytest.fail("it never came true")
+
+
+def test_nothing_is_left_when_the_server_ends(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    assert list(tmp_path.glob("pydpst-ui-*"))
+    server.end()
+    assert server.process.returncode == 0
+    assert not list(tmp_path.glob("pydpst-ui-*"))
+
+
+def test_port_taken_is_said(server: Server, run: Run) -> None:
+    port = server.url.rpartition(":")[2]
+    code, told = run("ui", "--port", port)
+    assert code == 1
+    assert told == f"error: port {port} is taken; choose another with --port.\n"
+
+
+def test_without_gradio_says_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "pydpst.ui", raising=False)
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    code, told = run("ui")
+    assert code == 1
+    assert told == "error: the page needs gradio; pip install 'pydpst[ui]'.\n"
