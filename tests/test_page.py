@@ -29,6 +29,12 @@ needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromiu
 # Two cores run the tests: waiting is for the page to be stuck, not slow.
 PATIENCE = 120_000
 
+# The editors draw 60 times a second, here without a GPU: that would take both cores.
+FEWER_FRAMES = """
+const request = window.requestAnimationFrame.bind(window);
+window.requestAnimationFrame = (draw) => setTimeout(() => request(draw), 100);
+"""
+
 
 class Server:
     """A `pydpst ui` of its own, whose temporary files lie in a folder of its own."""
@@ -88,7 +94,8 @@ def visit(server: Server, browser: Any) -> Iterator[Callable[[], Any]]:
     contexts, requests = [], []
 
     def open_page() -> Any:
-        contexts.append(browser.new_context(viewport={"width": 1400, "height": 1300}))
+        contexts.append(browser.new_context(viewport={"width": 1000, "height": 1000}))
+        contexts[-1].add_init_script(FEWER_FRAMES)
         page = contexts[-1].new_page()
         page.set_default_timeout(PATIENCE)
         page.on("request", lambda request: requests.append(request.url))
@@ -116,16 +123,28 @@ def drop(page: Any, role: str, path: Path) -> None:
     page.locator(f"#{role} input[type=file]").set_input_files(path)
 
 
-def set_number(page: Any, label: str | re.Pattern[str], value: float) -> None:
+def settle(page: Any) -> None:
+    """Waits until the page has noticed what was set: it looks once a frame."""
+    for _ in range(3):
+        page.evaluate("new Promise(requestAnimationFrame)")
+
+
+def set_number(page: Any, label: re.Pattern[str], value: float) -> None:
     box = page.get_by_role("spinbutton", name=label).locator("visible=true")
     box.fill(str(value))
     box.press("Tab")
+    settle(page)
+
+
+def kept(page: Any, role: str) -> None:
+    """Waits until the page shows its own copy of the photo dropped."""
+    page.locator(f"#{role} img[src*='/{role}/']").wait_for()
 
 
 def begin(page: Any, photos: Path, content: str, style: str, size: int, steps: int) -> None:
     """Drops two photos, waits for their regions, and sets size and steps."""
     drop(page, "content", photos / content)
-    page.locator("#content img").wait_for()
+    kept(page, "content")
     drop(page, "style", photos / style)
     page.get_by_text(re.compile("regions? found")).wait_for()
     set_number(page, re.compile("Size"), size)
@@ -159,35 +178,29 @@ def difference(first: Image.Image, second: Image.Image) -> np.ndarray[Any, Any]:
 
 
 @needs_browser
-def test_upload_run_and_download(visit: Callable[[], Any], photos: Path) -> None:
+def test_run_download_stop_and_keep(visit: Callable[[], Any], photos: Path) -> None:
     page = visit()
     begin(page, photos, "city_day.jpg", "city_night.jpg", 240, 10)
     click(page, "Stylize")
     page.get_by_text(re.compile(r"Step \d+ of 10")).wait_for()
     assert "240×120 pixels" in finish(page)
     shown = page.locator("#result img")
-    assert shown.count() == 2
-    sources = [shown.nth(k).get_attribute("src") for k in (0, 1)]
-    assert sources[0] != sources[1]
+    before, after = (shown.nth(k).get_attribute("src") for k in (0, 1))
+    assert before != after
     name, result = downloaded(page)
     assert (name, result.format, result.size) == ("city_day-city_night.jpg", "JPEG", (240, 120))
-    content, style = (Image.open(photos / f"city_{time}.jpg") for time in ("day", "night"))
+    content = Image.open(photos / "city_day.jpg")
     assert difference(result, content).mean() > 20
     red, blue = (np.asarray(result, float)[..., channel].mean() for channel in (0, 2))
-    assert blue > red, "the night is blue, the day is not"
-    assert np.asarray(style)[..., 2].mean() > np.asarray(style)[..., 0].mean()
+    assert blue > red, "as in the night, not as in the day"
 
-
-@needs_browser
-def test_stop_keeps_the_best_so_far(visit: Callable[[], Any], photos: Path) -> None:
-    page = visit()
-    begin(page, photos, "lake.jpg", "beach_sunset.jpg", 240, 300)
+    set_number(page, re.compile("Steps"), 300)
     click(page, "Stylize")
     page.get_by_text(re.compile(r"Step \d+ of 300")).wait_for()
+    assert shown.nth(1).get_attribute("src") != after, "a preview"
     click(page, "Stop and keep")
     assert "Stopped" in finish(page)
-    _, result = downloaded(page)
-    assert difference(result, Image.open(photos / "lake.jpg")).mean() > 5
+    assert difference(downloaded(page)[1], content).mean() > 20
 
 
 @needs_browser
@@ -203,6 +216,7 @@ def test_painted_regions_count(visit: Callable[[], Any], photos: Path) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.2 * box["height"], steps=10)
     page.mouse.up()
+    settle(page)
     click(page, "Stylize")
     finish(page)
     _, result = downloaded(page)
@@ -220,6 +234,7 @@ def test_bundled_style(visit: Callable[[], Any], photos: Path) -> None:
     results = {}
     for style, strength in (("night", 1), ("sunset", 1), ("sunset", 0)):
         page.get_by_role("radio", name=style).check()
+        settle(page)
         set_number(page, re.compile("Strength"), strength)
         before = page.locator("#applied img").all()
         shown = before[-1].get_attribute("src") if before else ""
@@ -237,7 +252,7 @@ def test_bundled_style(visit: Callable[[], Any], photos: Path) -> None:
 def test_two_people_at_once(visit: Callable[[], Any], photos: Path) -> None:
     pages = [visit(), visit()]
     for page, style in zip(pages, ("city_night.jpg", "hilltop_sunset.jpg"), strict=True):
-        begin(page, photos, "lake.jpg", style, 240, 20)
+        begin(page, photos, "lake.jpg", style, 240, 10)
     for page in pages:
         click(page, "Stylize")
     for page in pages:
@@ -261,11 +276,13 @@ def test_broken_uploads_say_so(visit: Callable[[], Any], photos: Path, tmp_path:
         (tmp_path / name).write_bytes(data)
         drop(page, "content", tmp_path / name)
         page.get_by_test_id("toast-body").filter(has_text=sentence).wait_for()
-        assert page.locator("#content img").count() == 0
-    begin(page, photos, "lake.jpg", "beach_sunset.jpg", 128, 5)
-    click(page, "Stylize")
-    finish(page)
-    assert downloaded(page)[1].size == (128, 64)
+        page.locator("#content img").wait_for(state="detached")
+    drop(page, "content", photos / "lake.jpg")
+    kept(page, "content")
+    drop(page, "style", tmp_path / "text.jpg")
+    page.get_by_test_id("toast-body").filter(has_text="The style image text.jpg").wait_for()
+    drop(page, "style", photos / "beach_sunset.jpg")
+    page.get_by_text(re.compile("regions? found")).wait_for()
 
 
 def png(width: int, height: int) -> bytes:
@@ -292,13 +309,13 @@ def test_files_go_when_their_visitor_does(
 ) -> None:
     staying = visit()
     drop(staying, "content", photos / "lake.jpg")
-    staying.locator("#content img").wait_for()
+    kept(staying, "content")
     before = server.sessions()
     leaving = browser.new_context()
     page = leaving.new_page()
     page.goto(server.url)
     drop(page, "content", photos / "lake.jpg")
-    page.locator("#content img").wait_for()
+    kept(page, "content")
     (own,) = server.sessions() - before
     leaving.close()
     wait_until(lambda: not own.exists())
