@@ -69,7 +69,13 @@ def _from_a_photo(session: gr.State) -> None:
             )
             by_region = [
                 gr.Slider(
-                    0, 1, 1, step=0.05, visible=False, elem_classes=f"region-{name}", label=name
+                    0,
+                    1,
+                    1,
+                    step=0.05,
+                    label=f"Strength of {name}",
+                    visible=False,
+                    elem_classes=f"region-{name}",
                 )
                 for name in REGION_NAMES
             ]
@@ -106,7 +112,7 @@ def _from_a_photo(session: gr.State) -> None:
             gr.update(
                 visible=True,
                 value=1,
-                label=f"{name}: {of_content:.0%} of the content, {of_style:.0%} of the style",
+                info=f"{of_content:.0%} of the content, {of_style:.0%} of the style",
             )
             for name, (of_content, of_style) in zip(regions.names, shares, strict=True)
         ]
@@ -141,13 +147,13 @@ def _from_a_photo(session: gr.State) -> None:
         running = [gr.update(interactive=False), gr.update(interactive=True)]
         ended = [gr.update(interactive=True), gr.update(interactive=False)]
         nothing = gr.update()
-        before = session.photos["content"].shown
         yield [nothing, "Looking at the photos …", *running, gr.update(interactive=False)]
         strengths = {
             name: strength * share for name, share in zip(REGION_NAMES, by_region, strict=True)
         }
         try:
             regions, alone = session.paint([_layer(content_strokes), _layer(style_strokes)])
+            before = session.photos["content"].shown
             if alone:
                 gr.Info(f"Only one of the photos has {', '.join(alone)}: it is styled after none.")
             news = session.stylize(
@@ -296,7 +302,7 @@ def serve(host: str, port: int | None, tell: Callable[[str], None]) -> None:
         tell: is given the page's address once it is there.
 
     Raises:
-        OSError: if the port is taken.
+        OSError: if the port is taken, or the address is not this machine's.
     """
     # As Ctrl-C does, so that the files are deleted then, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
@@ -323,7 +329,11 @@ def serve(host: str, port: int | None, tell: Callable[[str], None]) -> None:
                 prevent_thread_lock=True,
             )
         except OSError:
-            raise OSError(f"port {port} is taken; choose another with --port.") from None
+            ports = f"port {port}" if port else "any port from 7860 to 7959"
+            raise OSError(
+                f"{host} cannot be listened at on {ports}; choose another --port, or for --host an "
+                "address of this machine."
+            ) from None
         tell(address)
         with suppress(KeyboardInterrupt):
             threading.Event().wait()

@@ -94,7 +94,7 @@ def visit(server: Server, browser: Any) -> Iterator[Callable[[], Any]]:
     contexts, requests = [], []
 
     def open_page() -> Any:
-        contexts.append(browser.new_context(viewport={"width": 1000, "height": 1000}))
+        contexts.append(browser.new_context(viewport={"width": 1400, "height": 1000}))
         contexts[-1].add_init_script(FEWER_FRAMES)
         page = contexts[-1].new_page()
         page.set_default_timeout(PATIENCE)
@@ -208,7 +208,7 @@ def test_painted_regions_count(visit: Callable[[], Any], photos: Path) -> None:
     page = visit()
     begin(page, photos, "city_day.jpg", "city_night.jpg", 240, 5)
     # Buildings are blue, and stay as they are; part of the sky becomes one.
-    set_number(page, re.compile("blue"), 0)
+    set_number(page, re.compile("Strength of blue"), 0)
     canvas = page.locator("#content-regions canvas").first
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
@@ -216,6 +216,7 @@ def test_painted_regions_count(visit: Callable[[], Any], photos: Path) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.2 * box["height"], steps=10)
     page.mouse.up()
+    page.locator("#content-regions").get_by_role("button", name="Undo", disabled=False).wait_for()
     settle(page)
     click(page, "Stylize")
     finish(page)
@@ -338,11 +339,12 @@ def test_nothing_is_left_when_the_server_ends(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("pydpst-ui-*"))
 
 
-def test_port_taken_is_said(server: Server, run: Run) -> None:
+def test_port_taken_is_said(server: Server) -> None:
     port = server.url.rpartition(":")[2]
-    code, told = run("ui", "--port", port)
-    assert code == 1
-    assert told == f"error: port {port} is taken; choose another with --port.\n"
+    command = [sys.executable, "-m", "pydpst.cli", "ui", "--port", port]
+    second = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert second.returncode == 1
+    assert second.stderr.startswith(f"error: 127.0.0.1 cannot be listened at on port {port}; ")
 
 
 def test_without_gradio_says_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

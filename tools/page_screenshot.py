@@ -23,6 +23,7 @@ PATIENCE = 600_000
 
 
 def main() -> None:
+    """Starts a server of its own, and ends it."""
     parser = argparse.ArgumentParser(description="Takes a picture of the page of `pydpst ui`.")
     parser.add_argument("output", type=Path, help="a png")
     parser.add_argument("--content", type=Path, default=PHOTOS / "lake.jpg")
@@ -41,6 +42,7 @@ def main() -> None:
 
 
 def take_picture(address: str, arguments: argparse.Namespace) -> None:
+    """Visits the page, drops both photos, runs, and takes the picture."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"),

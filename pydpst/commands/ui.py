@@ -24,4 +24,6 @@ def ui(
         if error.name != "gradio":
             raise
         raise ImportError("the page needs gradio; pip install 'pydpst[ui]'.") from None
+    if host not in ("127.0.0.1", "::1", "localhost"):
+        say("warning: whoever reaches this machine can use the page; it asks for no password")
     serve(host, port, lambda address: say(f"{address} is the page; Ctrl-C ends it"))
