@@ -101,13 +101,16 @@ class Session:
 
         Args:
             role: what it is for: "content", "style" or "photo".
-            upload: the file.
+            upload: the file, in home.
 
         Raises:
-            ValueError: if it is no photo that can be read; the session is as before, without this
-                photo.
+            ValueError: if it is no photo that can be read, or not in home; the session is as
+                before, without this photo.
         """
         self.drop(role)
+        # The name comes from the browser, which may ask for any file of this machine.
+        if not upload.resolve().is_relative_to(self.home.resolve()):
+            raise ValueError(f"{upload.name} was not uploaded; drop it on the page.")
         folder = self._folder(role)
         path = folder / upload.name
         shutil.copyfile(upload, path)

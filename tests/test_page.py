@@ -21,6 +21,8 @@ import pytest
 from conftest import PHOTOS, Run
 from PIL import Image
 
+from pydpst.session import Session
+
 pytest.importorskip("gradio", reason="the page needs gradio")
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -337,6 +339,19 @@ def test_nothing_is_left_when_the_server_ends(tmp_path: Path) -> None:
     server.end()
     assert server.process.returncode == 0
     assert not list(tmp_path.glob("pydpst-ui-*"))
+
+
+def test_only_uploads_are_read(tmp_path: Path, photos: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    uploaded = shutil.copy(photos / "lake.jpg", home / "lake.jpg")
+    session = Session(home)
+    assert session.take("content", uploaded).path.read_bytes() == uploaded.read_bytes()
+    (home / "link.jpg").symlink_to(photos / "lake.jpg")
+    for path in (photos / "lake.jpg", home / ".." / "other.jpg", home / "link.jpg"):
+        with pytest.raises(ValueError, match="was not uploaded"):
+            session.take("content", path)
+    assert not session.photos
 
 
 def test_port_taken_is_said(server: Server) -> None:
