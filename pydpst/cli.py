@@ -17,6 +17,7 @@ from pydpst.commands.matte import matte
 from pydpst.commands.segment import segment
 from pydpst.commands.stylize import stylize
 from pydpst.commands.train import train
+from pydpst.commands.ui import ui
 
 app = typer.Typer(
     help="Photo style transfer that stays a photo.",
@@ -33,6 +34,7 @@ for command in (
     styles,
     export,
     matte,
+    ui,
     info,
 ):
     app.command()(command)

@@ -87,7 +87,7 @@ def stylize(
     *,
     content_mask: Source | None = None,
     style_mask: Source | None = None,
-    regions: str = "auto",
+    regions: str | Regions = "auto",
     segmentation_model: str | None = None,
     refine_masks: bool = False,
     size: int | None = None,
@@ -123,7 +123,8 @@ def stylize(
             the region of the same label.
         style_mask: the style's; both masks or none.
         regions: without masks: "auto" finds regions that both photos have (see
-            `pydpst.segment.joint_regions`); "none" takes each photo as one.
+            `pydpst.segment.joint_regions`); "none" takes each photo as one. Those found before are
+            taken as they are.
         segmentation_model: for "auto", a semantic segmentation model of the transformers library,
             a name or a local folder, instead of clustered features.
         refine_masks: whether to solve for the regions' borders, which then follow hair and
@@ -181,6 +182,8 @@ def stylize(
         planned(the_plan)
     if given is not None:
         found = given
+    elif isinstance(regions, Regions):
+        found = regions
     elif regions == "auto":
         seen = [
             resize(whole, max(size, REGIONS_SIZE)).to(target)
@@ -253,7 +256,7 @@ def _check_arguments(
     steps: int,
     weights: dict[str, float],
     init: str,
-    regions: str,
+    regions: str | Regions,
     content_mask: Source | None,
     style_mask: Source | None,
 ) -> None:
@@ -266,7 +269,7 @@ def _check_arguments(
         raise ValueError("the weights are all 0; at least one must be above.")
     if init not in _LEARNING_RATES:
         raise ValueError(f"init is {init!r}; it must be one of {', '.join(_LEARNING_RATES)}.")
-    if regions not in _REGIONS:
+    if not isinstance(regions, Regions) and regions not in _REGIONS:
         raise ValueError(f"regions is {regions!r}; it must be one of {', '.join(_REGIONS)}.")
     if (content_mask is None) != (style_mask is None):
         given, missing = ("content", "style") if style_mask is None else ("style", "content")

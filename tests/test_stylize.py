@@ -14,6 +14,7 @@ from pydpst.image import resize
 from pydpst.metrics import edge_ssim, photorealism_residual, style_distance
 from pydpst.optimize import Progress
 from pydpst.planning import level_sizes, level_steps
+from pydpst.segment import joint_regions
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,13 @@ def test_plain_style_transfer_gets_from_noise_to_the_style(
     )
     assert style_distance(result.image, day, night) < 0.5
     assert result.losses[-1]["content"] < 1
+
+
+def test_regions_found_before_are_taken_as_they_are(day: torch.Tensor, night: torch.Tensor) -> None:
+    found = joint_regions(day, night)
+    again = pydpst.stylize(day, night, steps=3, regions=found)
+    assert again.regions is found
+    assert torch.equal(again.image, pydpst.stylize(day, night, steps=3).image)
 
 
 def test_masks_make_regions(day: torch.Tensor, night: torch.Tensor) -> None:

@@ -165,7 +165,8 @@ def _look(
 
 
 def _check_outputs(inputs: list[Path], output: Path, also: dict[str, Path | None]) -> None:
-    from pydpst.image import PICTURES, check_output
+    from pydpst.encode import PICTURES
+    from pydpst.image import check_output
 
     suffixes = {
         "--save-recipe": (".json",),
