@@ -43,6 +43,9 @@ _SWSCALE_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 _BT709, _BT601 = 1, 6
 _LIMITED, _FULL = 1, 2
 
+# SWS_BILINEAR | SWS_ACCURATE_RND: without the second, each conversion darkens by a level.
+CONVERSION = 0x2 | 0x40000
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -216,6 +219,7 @@ class ClipReader:
             dst_colorspace=_SWSCALE_MATRIX[self.matrix],
             src_color_range=self.range,
             dst_color_range=_FULL,
+            interpolation=CONVERSION,
         ).planes
         dtype = np.uint16 if deep else np.uint8
         rows = [
@@ -269,16 +273,16 @@ class ClipWriter:
         encoder = "libvpx-vp9" if suffix == ".webm" else "libx264"
         if encoder == "libx264" and source.bits > 8:
             encoder = "libx265"
-        # A stream of the same type with the same settings, but for the coding itself.
-        stream = self.container.add_stream(encoder, source.rate, dict(_ENCODERS[encoder]))
-        self.stream: Any = stream
+        self.stream = stream = self.container.add_stream(
+            encoder, source.rate, dict(_ENCODERS[encoder])
+        )
         context = stream.codec_context
         context.width, context.height = source.width, source.height
         context.time_base = stream.time_base = source.time_base
         context.pix_fmt = self._pixels(encoder)
         original = source.stream.codec_context
-        context.color_range, context.colorspace = source.range, source.matrix
-        context.color_primaries, context.color_trc = original.color_primaries, original.color_trc
+        for tag in ("color_range", "colorspace", "color_primaries", "color_trc"):
+            setattr(context, tag, getattr(original, tag))
         ratio = original.sample_aspect_ratio
         if ratio:
             turned = (original.width, original.height) != (source.width, source.height)
@@ -354,6 +358,7 @@ class ClipWriter:
             dst_colorspace=matrix,
             src_color_range=_FULL,
             dst_color_range=self._source.range,
+            interpolation=CONVERSION,
         )
         result.pts, result.time_base = frame.pts, self._source.time_base
         result.duration = frame.duration
