@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import os
 import re
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -219,13 +221,13 @@ def _pixels(shape: tuple[int, int], size: int) -> float:
 def _shape(source: Source, name: str) -> tuple[int, int]:
     """Height and width of a photo, of a file by its head alone."""
     if isinstance(source, str | os.PathLike):
-        try:
-            with Image.open(Path(source)) as picture:
-                shape = (picture.height, picture.width)
-            if min(shape) >= MINIMUM_SIDE:
-                return shape
-        except Exception:
-            pass  # what is wrong with it, load_image says
+        # Nothing is decoded yet; load_image says what is wrong with a file.
+        with warnings.catch_warnings(), contextlib.suppress(Exception):
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            if Path(source).is_file():
+                with Image.open(source) as picture:
+                    if min(picture.size) >= MINIMUM_SIDE:
+                        return picture.height, picture.width
     elif isinstance(source, Image.Image):
         return source.height, source.width
     elif isinstance(source, np.ndarray) and source.ndim in (2, 3):
