@@ -29,13 +29,15 @@ SMALLEST_LEVEL = 256
 DEFAULT_SIZE = 1024
 
 # Bytes, as measured (docs/full-resolution.md): what weights and regions take while the look is
-# found, and what is left of it afterwards; what each pixel takes for each byte of a feature, those
+# found, and what is left of them afterwards; what a pixel takes for each byte of a feature, those
 # of content and style at the working size before the first step, and those of the content in a
-# step; and a pixel of a photo while it is read, held, and written.
+# step, and the share of that which the allocator keeps afterwards; and a pixel of a photo while it
+# is read, held, and written.
 _FIXED = 300e6
 _LEFT = 400e6
 _BEFORE_STEPS = 450.0
 _STEP = 1400.0
+_KEPT = 0.5
 _READ = 36
 _HELD = 12
 _WRITTEN = 40
@@ -181,10 +183,10 @@ class _Needs:
         """Bytes that the process holds at most."""
         pixels, style_pixels = math.prod(self.photo), math.prod(self.style)
         reading = max(_READ * pixels, _HELD * pixels + _READ * style_pixels)
-        working = _HELD * pixels + _FIXED
-        if self.device.type == "cpu":
-            working += self._working(size)
-        return self.held + max(reading, working, _WRITTEN * pixels + _LEFT)
+        looking = self._working(size) if self.device.type == "cpu" else 0.0
+        working = _HELD * pixels + _FIXED + looking
+        writing = _WRITTEN * pixels + _LEFT + _KEPT * looking
+        return self.held + max(reading, working, writing)
 
     def size_within(self, budget: float) -> int:
         """The largest working size that needs no more; at least the smallest level."""
