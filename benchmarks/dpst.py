@@ -109,7 +109,7 @@ def stylized(pair: Pair, mode: str, results: Path, size: int) -> float:
     if result.interrupted:
         raise typer.Exit(130)
     output.parent.mkdir(parents=True, exist_ok=True)
-    result.save(output)
+    pydpst.save_image(result.working, output)
     write_whole(notes, json.dumps({"size": size, "seconds": seconds}).encode())
     return seconds
 

@@ -27,15 +27,19 @@ SMALLEST_LEVEL = 256
 # Without a size given, larger photos are worked on at this.
 DEFAULT_SIZE = 1024
 
-# Bytes, as benchmarks/full_size.py memory measures them: what the networks' weights and the regions
-# take, a pixel of the content and of the style at the working size, and a pixel of a photo while it
+# Bytes, as measured (docs/full-resolution.md): what weights and regions take while the look is
+# found, and what is left of them afterwards; what a pixel takes for each byte of a feature, those
+# of content and style at the working size before the first step, and those of the content in a
+# step, and the share of that which the allocator keeps afterwards; and a pixel of a photo while it
 # is read, held, and written.
-_FIXED = 450e6
-_WORKING = 3000.0
-_STYLE = 1000.0
-_READ = 33
+_FIXED = 300e6
+_LEFT = 400e6
+_BEFORE_STEPS = 450.0
+_STEP = 1400.0
+_KEPT = 0.5
+_READ = 36
 _HELD = 12
-_WRITTEN = 60
+_WRITTEN = 40
 # Multiply-adds for a pixel in a step, as many as this many pixels of the convolution that is timed.
 _STEP_WORK = 28.0
 # Seconds for the weights and the regions, and for a pixel of the photo.
@@ -178,10 +182,10 @@ class _Needs:
         """Bytes that the process holds at most."""
         pixels, style_pixels = math.prod(self.photo), math.prod(self.style)
         reading = max(_READ * pixels, _HELD * pixels + _READ * style_pixels)
-        working = _HELD * pixels + _FIXED
-        if self.device.type == "cpu":
-            working += self._working(size)
-        return self.held + max(reading, working, _WRITTEN * pixels)
+        looking = self._working(size) if self.device.type == "cpu" else 0.0
+        working = _HELD * pixels + _FIXED + looking
+        writing = _WRITTEN * pixels + _LEFT + _KEPT * looking
+        return self.held + max(reading, working, writing)
 
     def size_within(self, budget: float) -> int:
         """The largest working size that needs no more; at least the smallest level."""
@@ -205,7 +209,9 @@ class _Needs:
         return _FIXED_SECONDS + step + _PIXEL_SECONDS * math.prod(self.photo)
 
     def _working(self, size: int) -> float:
-        return _WORKING * _pixels(self.photo, size) + _STYLE * _pixels(self.style, size)
+        content, style = _pixels(self.photo, size), _pixels(self.style, size)
+        bytes_ = 2 if has_fast_bfloat16(self.device) else 4
+        return bytes_ * max(_STEP * content, _BEFORE_STEPS * (content + style))
 
 
 def _pixels(shape: tuple[int, int], size: int) -> float:

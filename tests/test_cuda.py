@@ -11,7 +11,7 @@ from torch import Tensor
 import pydpst
 from pydpst import MattingLaplacian, ops
 from pydpst.image import resize
-from pydpst.metrics import photorealism_residual
+from pydpst.metrics import edge_ssim, photorealism_residual
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available() or ops.build_info["cuda"] is None,
@@ -67,6 +67,16 @@ def test_slicing_equals_the_cpu(dtype: torch.dtype) -> None:
         assert torch.equal(have, again)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_affine_maps_apply(dtype: torch.dtype) -> None:
+    maps, image = random(2, 12, 5, 7).to(dtype), random(2, 3, 40, 70, seed=1).to(dtype)
+    want = ops.affine_maps_apply(maps.double(), image.double())
+    whole = ops.affine_maps_apply(maps.cuda(), image.cuda())
+    assert distance(whole, want) < (1e-12 if dtype == torch.float64 else 1e-5)
+    strip = ops.affine_maps_apply(maps.cuda(), image[:, :, 9:21].cuda(), 9, 40)
+    assert torch.equal(strip, whole[:, :, 9:21])
+
+
 def test_the_current_stream_is_used() -> None:
     """The kernel waits for what was queued on the stream before it."""
     guide = random(3, 512, 512, dtype=torch.float32).cuda()
@@ -118,4 +128,6 @@ def test_stylize_on_the_gpu(city_day: Path, city_night: Path) -> None:
     content = resize(pydpst.load_image(city_day), 256)
     assert not result.image.is_cuda
     assert result.losses[-1]["total"] < result.losses[0]["total"]
-    assert photorealism_residual(result.image, content) < 1e-3
+    assert photorealism_residual(result.working, content) < 1e-3
+    assert result.image.shape == (3, 360, 720)
+    assert edge_ssim(resize(result.image, 256), result.working) > 0.95

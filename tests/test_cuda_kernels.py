@@ -40,6 +40,11 @@ def slice_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build("slice.cpp", tmp_path_factory.mktemp("cuda_shim"))
 
 
+@pytest.fixture(scope="module")
+def affine_maps_kernel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("affine_maps.cpp", tmp_path_factory.mktemp("cuda_shim"))
+
+
 def run(program: Path, operation: int, radius: int, *arrays: Tensor, channels: int = 0) -> Tensor:
     """The result of both orders of a block's threads, which must not differ in one bit."""
     image = arrays[0]
@@ -190,3 +195,33 @@ def test_vectors_of_free_pixels_become_planes_and_return(sparse_kernels: Path) -
     planes[:, free] = x[:, slots[free]]
     back[:, slots[free]] = x[:, slots[free]]
     torch.testing.assert_close(have, torch.cat([planes.flatten(), back.flatten()]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        # batch, top, height, strip, width, rows, columns
+        (2, 0, 13, 13, 70, 3, 4),
+        (1, 5, 40, 9, 31, 7, 6),
+        (1, 3, 4, 1, 3, 6, 7),  # more maps than pixels
+        (1, 1, 9, 8, 5, 1, 1),
+    ],
+    ids=str,
+)
+def test_the_affine_maps_kernel_equals_the_reference(
+    affine_maps_kernel: Path, shape: tuple[int, ...], dtype: torch.dtype
+) -> None:
+    batch, top, height, strip, width, rows, columns = shape
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.rand(batch, 12, rows, columns, dtype=torch.float64, generator=generator).to(dtype)
+    image = torch.rand(batch, 3, height, width, dtype=torch.float64, generator=generator).to(dtype)
+    want = reference.affine_maps_apply(maps.double(), image.double())[:, :, top : top + strip]
+    message = struct.pack("9q", *shape, dtype == torch.float64, False)
+    message += maps.numpy().tobytes()
+    message += image[:, :, top : top + strip].contiguous().numpy().tobytes()
+    done = subprocess.run([affine_maps_kernel], input=message, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()[-3000:]
+    have = torch.frombuffer(bytearray(done.stdout), dtype=dtype).view(want.shape)
+    tolerance = 1e-12 if dtype == torch.float64 else 1e-6
+    assert (have.double() - want).norm() <= tolerance * want.norm()

@@ -12,7 +12,7 @@ namespace {
 // The shape of a call: strips of images of so many rows and columns, and their maps.
 struct StripShape {
   int64_t samples, top, height, strip, width, rows, columns;
-  int64_t pixels() const { return samples * strip * width; }
+  __host__ __device__ int64_t pixels() const { return samples * strip * width; }
   int64_t cells() const { return samples * kCoefficients * rows * columns; }
 };
 
