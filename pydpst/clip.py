@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pydpst.image import MINIMUM_SIDE, check_output
+from pydpst.decode import MINIMUM_SIDE
+from pydpst.image import check_output
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -111,7 +111,8 @@ class _Transfer:
         """
         units = torch.eye(self.modes, dtype=torch.float64, device=self.positions.device)
         blocks, columns = [], []
-        for colours in torch.cartesian_prod(*[torch.arange(3)] * 2).to(units.device).split(3):
+        colour_pairs = torch.cartesian_prod(*[torch.arange(3)] * 2).to(units.device)
+        for colours in torch.split(colour_pairs, 3):
             away = (colours[:, None] - self.positions + 1) % 3 - 1  # to the nodes of a colour
             chosen = (away == 0).all(2).double()
             start = (chosen[:, None, :, None] * units[:, None]).flatten(0, 1)
