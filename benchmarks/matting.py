@@ -115,10 +115,10 @@ class RediscretisedCycle:
             free = (F.avg_pool2d(F.pad(free, pad), 2) == 1).double()
 
     def __call__(self, r: Tensor) -> Tensor:
-        """One cycle for r (N, 1)."""
+        """One cycle for r (1, N)."""
         full = torch.zeros_like(self.levels[0][1])
-        full[self.levels[0][1] > 0] = r[:, 0]
-        return self._cycle(full, 0)[self.levels[0][1] > 0][:, None]
+        full[self.levels[0][1] > 0] = r[0]
+        return self._cycle(full, 0)[self.levels[0][1] > 0][None]
 
     def _smooth(self, b: Tensor, x: Tensor, depth: int) -> Tensor:
         laplacian, free, inverse, largest = self.levels[depth]
@@ -169,12 +169,12 @@ def preconditioners(folder: Path) -> None:
             print(f"| {megapixels} | {name} | {went.iterations} | {seconds:.2f} |", flush=True)
         start = time.perf_counter()
         cycle = RediscretisedCycle(image.double(), unknown)
-        right = -laplacian.matvec(known)[0][unknown][:, None]
+        right = -laplacian.matvec(known)[0][unknown][None]
 
         def product(x: Tensor, laplacian=laplacian, unknown=unknown, zeros=zeros) -> Tensor:
             full = zeros.clone()
-            full[0][unknown] = x[:, 0]
-            return laplacian.matvec(full)[0][unknown][:, None]
+            full[0][unknown] = x[0]
+            return laplacian.matvec(full)[0][unknown][None]
 
         _, went = conjugate_gradients(product, cycle, right, 0 * right, 1e-7, 500)
         seconds = time.perf_counter() - start
