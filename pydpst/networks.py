@@ -31,8 +31,8 @@ class BilateralGridNet(nn.Module):
 
     copy_side = 256
     _KNOTS = 8
-    # Pixels whose guide is computed at once, so that what it takes stays in the cache.
-    _PIXELS = 1 << 15
+    # Pixels whose guide is computed at once: few enough for the cache, and enough for all threads.
+    _PIXELS = 1 << 17
 
     style_mean: Tensor
     style_root: Tensor
@@ -149,28 +149,30 @@ class BilateralGridNet(nn.Module):
         """The guide (B, H, W) of photos with this linear map."""
         if torch.is_grad_enabled():
             return self.guide_at_once(image, matrix, offset)
-        weight, shift = self._curves(matrix, offset)
-        pixels, slopes = image.flatten(2), self.slopes.flatten()
+        weight, shift = self.mix @ matrix, self.mix @ offset
+        pixels, knots, slopes = image.flatten(2), self.knots[..., None], self.slopes.flatten()
+        # max(x - knot, 0) is max(x, knot) - knot, and the knots add up beforehand.
+        constant = self.offset - slopes @ self.knots.flatten()
         guide = image.new_empty(pixels.shape[0], pixels.shape[2])
+        size = min(self._PIXELS, pixels.shape[2])
+        mixed, curves = image.new_empty(3, size), image.new_empty(3, self._KNOTS, size)
         for b in range(len(guide)):
-            for start in range(0, pixels.shape[2], self._PIXELS):
-                part = slice(start, start + self._PIXELS)
-                curves = torch.addmm(shift[b], weight[b], pixels[b, :, part]).relu_()
-                torch.addmv(self.offset, curves.T, slopes, out=guide[b, part])
+            for start in range(0, pixels.shape[2], size):
+                out = guide[b, start : start + size]
+                some, high = mixed[:, : len(out)], curves[..., : len(out)]
+                torch.addmm(shift[b], weight[b], pixels[b, :, start : start + size], out=some)
+                torch.maximum(some[:, None], knots, out=high)
+                torch.addmv(constant, high.flatten(0, 1).T, slopes, out=out)
         return guide.view(image.shape[0], *image.shape[-2:])
 
     def guide_at_once(self, image: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
         """The same, differentiable; it takes the memory of all curves."""
-        weight, shift = self._curves(matrix, offset)
+        # For each knot of each channel, what becomes of a colour before its ReLU.
+        weight = (self.mix @ matrix).repeat_interleave(self._KNOTS, 1)
+        shift = (self.mix @ offset - self.knots).flatten(1)[..., None]
         curves = F.relu(weight @ image.flatten(2) + shift)
         guide = self.slopes.flatten() @ curves + self.offset
         return guide.view(image.shape[0], *image.shape[-2:])
-
-    def _curves(self, matrix: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
-        """For each knot of each channel, what becomes of a colour before its ReLU."""
-        weight = (self.mix @ matrix).repeat_interleave(self._KNOTS, 1)
-        shift = self.mix @ offset - self.knots
-        return weight, shift.flatten(1)[..., None]
 
 
 def _statistics(image: Tensor) -> tuple[Tensor, Tensor]:
