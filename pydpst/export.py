@@ -110,15 +110,14 @@ class CubeFit:
     percentile: float
 
 
-def export_cube(
+def nearest_cube(
     model: nn.Module | str | os.PathLike[str],
-    path: str | os.PathLike[str],
     photos: str | os.PathLike[str] | Sequence[Source] | None = None,
     *,
     strength: float = 1.0,
     size: int = 33,
-) -> CubeFit:
-    """Writes the global 3D look-up table nearest to what a model does to photos.
+) -> tuple[Tensor, CubeFit]:
+    """The global 3D look-up table nearest to what a model does to photos.
 
     What a model does to a colour depends on the photo and on the place in it; a table knows
     neither. Fitted to one photo it has that photo's look, to several the mean of theirs. Without
@@ -128,26 +127,22 @@ def export_cube(
 
     Args:
         model: as for `apply`.
-        path: where to, ending in .cube.
         photos: a photo, a folder of photos, or a list of them; unreadable ones are named in a
             warning and skipped. They are scaled down to 512 pixels.
         strength: as for `apply`.
         size: entries a side of the table, 2 to 129.
 
     Returns:
-        How near it is.
+        The table as from `fit_cube`, and how near it is.
 
     Raises:
         ValueError: for an argument that is not as above, or if no photo is readable.
-        OSError: if writing fails.
     """
-    check_output(path, (".cube",))
     check_cube_size(size)
     network = model if isinstance(model, nn.Module) else load(model)
     sources = None if photos is None else find_photos(photos)
-    pictures = _synthetic_photos() if sources is None else _small_photos(sources)
     before, after = [], []
-    for picture in pictures:
+    for picture in _synthetic_photos() if sources is None else _small_photos(sources):
         stride = 1 if sources is None else -(-len(sources) * picture[0].numel() // _PIXELS)
         result = apply(network, picture, strength=strength).cpu()
         before.append(picture.flatten(1)[:, ::stride])
@@ -156,9 +151,31 @@ def export_cube(
         raise ValueError("none of the photos can be read; give at least one that can.")
     colours, wanted = torch.cat(before, 1), torch.cat(after, 1)
     cube = fit_cube(colours, wanted, size)
-    write_cube(cube, path, Path(path).stem)
     rms, percentile = level_error(apply_cube(cube, colours), wanted)
-    return CubeFit(0 if sources is None else len(before), rms, percentile)
+    return cube, CubeFit(0 if sources is None else len(before), rms, percentile)
+
+
+def export_cube(
+    model: nn.Module | str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    photos: str | os.PathLike[str] | Sequence[Source] | None = None,
+    *,
+    strength: float = 1.0,
+    size: int = 33,
+) -> CubeFit:
+    """Writes the table of `nearest_cube` to a file ending in .cube; arguments as there.
+
+    Returns:
+        How near it is.
+
+    Raises:
+        ValueError: likewise, or if the path is refused by `check_output`.
+        OSError: if writing fails.
+    """
+    check_output(path, (".cube",))
+    cube, fit = nearest_cube(model, photos, strength=strength, size=size)
+    write_cube(cube, path, Path(path).stem)
+    return fit
 
 
 def export_fitted_cube(
@@ -204,9 +221,9 @@ def _small_photos(sources: Sequence[Source]) -> Iterator[Tensor]:
 def _synthetic_photos() -> Iterator[Tensor]:
     """Pictures (3, 256, 384) of noise with the spectrum and the colours of photos.
 
-    The amplitude falls with the frequency (Field 1987, "Relations between the statistics of natural
-    images and the response properties of cortical cells"); mean and covariance of the colours are
-    the means of those of the photos in examples/photos.
+    The amplitude falls with the frequency to the power 1.2 (Tolhurst, Tadmor and Chao 1992,
+    "Amplitude spectra of natural images"); mean and covariance of the colours are the means of
+    those of the photos in examples/photos.
     """
     height, width = 256, 384
     mean = torch.tensor([[0.486], [0.464], [0.433]])
@@ -218,7 +235,8 @@ def _synthetic_photos() -> Iterator[Tensor]:
     frequency = torch.hypot(rows, columns).clamp(min=1)
     for seed in range(4):
         noise = torch.randn(3, height, width, generator=torch.Generator().manual_seed(seed))
-        picture = torch.fft.irfft2(torch.fft.rfft2(noise) / frequency, s=(height, width)).flatten(1)
+        picture = torch.fft.irfft2(torch.fft.rfft2(noise) / frequency**1.2, s=(height, width))
+        picture = picture.flatten(1)
         picture = picture - picture.mean(1, keepdim=True)
         white = torch.linalg.solve_triangular(
             torch.linalg.cholesky(torch.cov(picture)), picture, upper=False
