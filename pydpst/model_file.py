@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from pydpst.grid import FittedGrid
+from pydpst.image import write_whole
 from pydpst.networks import NETWORKS
 
 _FORMAT_KEY, _VERSION = "pydpst", 1
@@ -34,17 +34,9 @@ def write_tensors(
     Raises:
         OSError: if writing fails.
     """
-    path = Path(path)
     header = json.dumps({"kind": kind, "version": _VERSION, **about})
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    beside = path.parent / f".pydpst-{secrets.token_hex(4)}.part"
-    try:
-        beside.write_bytes(save(kept, metadata={_FORMAT_KEY: header}))
-        os.replace(beside, path)
-    except OSError as error:
-        raise OSError(f"the output {path} could not be written ({error.strerror}).") from None
-    finally:
-        beside.unlink(missing_ok=True)
+    write_whole(Path(path), save(kept, metadata={_FORMAT_KEY: header}))
 
 
 def _read(path: Path, kind: str, with_tensors: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
