@@ -68,9 +68,9 @@ def test_orientation(tmp_path: Path, orientation: int) -> None:
     torch.testing.assert_close(load_image(tmp_path / "turned.png"), upright)
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
 def test_modes(tmp_path: Path, mode: str) -> None:
-    suffix = "tif" if mode in ("CMYK", "YCbCr") else "png"
+    suffix = "tif" if mode == "CMYK" else "png"
     picture(mode).save(tmp_path / f"photo.{suffix}")
     expected = torch.tensor(np.array(picture(mode).convert("RGB"))).permute(2, 0, 1) / 255
     from_file = load_image(tmp_path / f"photo.{suffix}")

@@ -453,4 +453,4 @@ def test_applied_styles_keep_what_there_was(run: Run, tmp_path: Path, original: 
 def test_stylized_photos_keep_what_there_was(run: Run, tmp_path: Path, original: Path) -> None:
     out = tmp_path / "out.tif"
     assert run("stylize", original, original, "-o", out, "--steps", "1", "--size", "48")[0] == 0
-    is_like(out, (24, 48))
+    is_like(out, (48, 96))
