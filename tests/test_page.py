@@ -234,6 +234,7 @@ def test_bundled_style(visit: Callable[[], Any], photos: Path) -> None:
     page = visit()
     page.get_by_role("tab", name="Bundled styles").click()
     drop(page, "photo", photos / "lake.jpg")
+    kept(page, "photo")
     results = {}
     for style, strength in (("night", 1), ("sunset", 1), ("sunset", 0)):
         page.get_by_role("radio", name=style).check()
