@@ -126,11 +126,7 @@ def decode(source: str | os.PathLike[str] | Image.Image, what: str = "the image"
             )
         if picture.format in ("GIF", "PNG", "WEBP") and getattr(picture, "is_animated", False):
             warnings.warn(f"{what} has several frames; the first is taken.", stacklevel=3)
-        if (
-            data
-            and picture.mode in ("RGB", "RGBA", "CMYK")
-            and ";16" in str(getattr(picture, "tile", ""))
-        ):
+        if data and _is_sixteen_bit(picture):
             turn = orientation_of(picture)
             levels, alpha = _sixteen_bit(picture, data, what)
         else:

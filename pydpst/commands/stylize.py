@@ -188,27 +188,29 @@ def _write_also(
     given: dict[str, Any],
 ) -> None:
     """What is asked for beside the result."""
+    if not any(also.values()):
+        return
+
     from pydpst.export import export_fitted_cube, export_fitted_grid
     from pydpst.image import load_image, resize, save_image, side_by_side
     from pydpst.recipe import save_recipe
 
     shown = max(result.working.shape)
-    small = resize(result.photo.pixels, shown)
     if (path := also["--compare"]) is not None:
         photos = [resize(load_image(photo), shown) for photo in (content, style)]
         save_image(side_by_side([*photos, result.working]), path)
     if (path := also["--save-recipe"]) is not None:
         save_recipe(path, style, given)
-    for option, export in (
-        ("--export-cube", export_fitted_cube),
-        ("--export-grid", export_fitted_grid),
-    ):
-        if (path := also[option]) is not None:
-            rms, percentile = export(small, result.working, path)
-            say(
-                f"{path}: off the result by {rms:.1f} of 255 levels (RMS), 95 % by less than "
-                f"{percentile:.1f}"
-            )
+    asked = {"--export-cube": export_fitted_cube, "--export-grid": export_fitted_grid}
+    exports = [(path, export) for option, export in asked.items() if (path := also[option])]
+    if exports:
+        small = resize(result.photo.pixels, shown)
+    for path, export in exports:
+        rms, percentile = export(small, result.working, path)
+        say(
+            f"{path}: off the result by {rms:.1f} of 255 levels (RMS), 95 % by less than "
+            f"{percentile:.1f}"
+        )
 
 
 def _strength(values: list[str]) -> float | dict[str, float] | None:

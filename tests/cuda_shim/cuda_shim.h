@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <vector>
 
@@ -83,3 +85,11 @@ struct Launch {
     }
   }
 };
+
+// What a test program is sent.
+template <typename S>
+std::vector<S> read_array(int64_t size) {
+  std::vector<S> values(size);
+  if (std::fread(values.data(), sizeof(S), size, stdin) != size_t(size)) std::exit(3);
+  return values;
+}

@@ -3,7 +3,6 @@
 // sees an index that is off by one.
 
 #include <cstdio>
-#include <cstdlib>
 
 #include "cuda_shim.h"
 #include "small_windows.cuh"
@@ -15,13 +14,6 @@ struct Request {
   int64_t operation, guide_channels, batch, channels, height, width, radius, is_double, falling;
   double eps;
 };
-
-template <typename S>
-std::vector<S> read_array(int64_t size) {
-  std::vector<S> values(size);
-  if (std::fread(values.data(), sizeof(S), size, stdin) != size_t(size)) std::exit(3);
-  return values;
-}
 
 template <typename S, int G>
 void run(const Request& request) {

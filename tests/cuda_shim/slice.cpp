@@ -1,7 +1,6 @@
 // Runs the CUDA kernels of bilateral_slice_apply under cuda_shim.h, as main.cpp does the others'.
 
 #include <cstdio>
-#include <cstdlib>
 
 // clang-format off: the kernels need the shim before them
 #include "cuda_shim.h"
@@ -14,13 +13,6 @@ struct Request {
   SliceShape shape;
   int64_t is_double, falling;
 };
-
-template <typename S>
-std::vector<S> read_array(int64_t size) {
-  std::vector<S> values(size);
-  if (std::fread(values.data(), sizeof(S), size, stdin) != size_t(size)) std::exit(3);
-  return values;
-}
 
 template <typename S>
 void write_array(const std::vector<S>& values) {

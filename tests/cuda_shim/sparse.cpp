@@ -2,7 +2,6 @@
 // the others'.
 
 #include <cstdio>
-#include <cstdlib>
 
 // clang-format off: the kernels need the shim before them
 #include "cuda_shim.h"
@@ -15,13 +14,6 @@ using namespace pydpst;
 struct Request {
   int64_t operation, a, b, rows, count, vectors, size, is_double, falling;
 };
-
-template <typename S>
-std::vector<S> read_array(int64_t size) {
-  std::vector<S> values(size);
-  if (std::fread(values.data(), sizeof(S), size, stdin) != size_t(size)) std::exit(3);
-  return values;
-}
 
 template <typename S>
 std::vector<double> product(const Launch& launch, const Request& r) {
