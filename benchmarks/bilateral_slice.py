@@ -12,7 +12,8 @@ import torch
 from laplacian import medians
 from torch import Tensor
 
-from pydpst import ops, reference
+from pydpst import ops
+from pydpst.ops import reference
 
 
 def contender(

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pydpst.laplacian import MattingLaplacian
+from pydpst.matting.laplacian import MattingLaplacian
 
 EPS = 1e-7
 

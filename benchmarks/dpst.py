@@ -26,10 +26,11 @@ from rich.table import Table
 from torch import Tensor
 
 import pydpst
-from pydpst.image import match_size, resize, write_whole
-from pydpst.metrics import evaluate
-from pydpst.optimize import Progress
-from pydpst.regions import label_maps
+from pydpst.metrics import Comparison, evaluate
+from pydpst.photos.resizing import match_size, resize
+from pydpst.photos.writing import write_whole
+from pydpst.regions.labels import label_maps
+from pydpst.transfer.optimize import Progress
 
 MODES = ("given", "auto")
 console = Console()
@@ -168,7 +169,7 @@ def main(
         ]
         for name, path in paths.items():
             image = match_size(pydpst.load_image(path), content, name, "content")
-            measured = evaluate(image, content, style, *masks)
+            measured = evaluate(Comparison(image, content, style, *masks))
             row = Row(
                 measured.style.total,
                 measured.color.total,

@@ -18,8 +18,8 @@ from torch import Tensor
 
 import pydpst
 from pydpst import metrics
-from pydpst.color import transfer_color
-from pydpst.image import resize, side_by_side
+from pydpst.photos.resizing import resize, side_by_side
+from pydpst.transfer.linear import transfer_color
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
 NAMES = ("city_day", "lake", "mountain_path", "autumn_meadow", "pier_evening", "dandelion")
@@ -41,7 +41,7 @@ def measure(
         seconds = time.perf_counter() - start
         rows.append(
             [
-                metrics.style_distance(result, photo, style),
+                metrics.style_distances(metrics.Comparison(result, photo, style)).total,
                 metrics.edge_ssim(result, photo),
                 metrics.photorealism_residual(result, photo),
                 seconds,

@@ -26,10 +26,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import pydpst
-from pydpst.clip import ClipReader, Frame
-from pydpst.image import resize
-from pydpst.models import styles
-from pydpst.video import SteadyNetwork
+from pydpst.feedforward.models import styles
+from pydpst.photos.resizing import resize
+from pydpst.video.clip import ClipReader, Frame
+from pydpst.video.smooth_look import SteadyNetwork
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
 WIDTH, HEIGHT = 480, 270

@@ -85,8 +85,8 @@ def restyle(
     """What `pydpst stylize` does, and the figures."""
     start = time.perf_counter()
     import pydpst
-    from pydpst.image import resize
     from pydpst.metrics import edge_ssim
+    from pydpst.photos.resizing import resize
 
     plans: list[pydpst.Plan] = []
     result = pydpst.stylize(content, style, planned=plans.append, **options)

@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pydpst.laplacian import MattingLaplacian
+from pydpst.matting.laplacian import MattingLaplacian
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
 RADII = [1, 3, 7, 15, 31]

@@ -20,11 +20,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pydpst.image import load_image
-from pydpst.laplacian import MattingLaplacian
-from pydpst.matting import load_trimap, matte
-from pydpst.regions import refined_masks, soft_masks
-from pydpst.solver import conjugate_gradients
+from pydpst.matting.alpha import matte
+from pydpst.matting.conjugate_gradients import conjugate_gradients
+from pydpst.matting.laplacian import MattingLaplacian
+from pydpst.matting.trimap import load_trimap
+from pydpst.photos.image import load_image
+from pydpst.regions.masks import refined_masks, soft_masks
 
 ROUNDS = 5
 

@@ -21,12 +21,13 @@ from rich.table import Table
 from torch import Tensor
 
 import pydpst
-from pydpst.color import transfer_color
-from pydpst.image import resize
-from pydpst.losses import CONTENT_LAYERS, STYLE_LAYERS
-from pydpst.optimize import Level, Objective, descend
-from pydpst.segment import joint_regions
-from pydpst.vgg import VGGFeatures, has_fast_bfloat16
+from pydpst.losses.content import CONTENT_LAYERS
+from pydpst.losses.style import STYLE_LAYERS
+from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
+from pydpst.photos.resizing import resize
+from pydpst.regions.clusters import joint_regions
+from pydpst.transfer.linear import transfer_color
+from pydpst.transfer.optimize import Level, Objective, descend
 
 PHOTOS = Path(__file__).parent.parent / "examples/photos"
 PAIRS = (("city_day", "city_night"), ("mountain_path", "mountain_evening"))

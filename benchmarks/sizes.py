@@ -43,7 +43,7 @@ def measure(content: Path, style: Path, size: int, device: str) -> dict[str, flo
     """Seconds, and the most MB that the process and the GPU held."""
     import torch
 
-    from pydpst.optimize import stylize
+    from pydpst.transfer.optimize import stylize
 
     start = time.perf_counter()
     stylize(content, style, size=size, device=device)
@@ -69,13 +69,18 @@ def mark(owner: Any, name: str, part: str) -> None:
 
 
 def mark_parts() -> None:
-    from pydpst import optimize
-    from pydpst.laplacian import MattingLaplacian
-    from pydpst.losses import PhotorealismLoss, StyleLoss
-    from pydpst.regions import Regions
-    from pydpst.vgg import VGGFeatures
+    from pydpst.losses.photorealism import PhotorealismLoss
+    from pydpst.losses.style import StyleLoss
+    from pydpst.losses.vgg import VGGFeatures
+    from pydpst.matting.laplacian import MattingLaplacian
+    from pydpst.regions.masks import Regions
+    from pydpst.transfer import optimize
 
-    modules = {"pydpst.image": LOADING, "pydpst.regions": REGIONS, "pydpst.segment": REGIONS}
+    modules = {
+        "pydpst.photos.image": LOADING,
+        "pydpst.regions.labels": REGIONS,
+        "pydpst.regions.clusters": REGIONS,
+    }
     for name, value in list(vars(optimize).items()):
         if inspect.isfunction(value) and value.__module__ in modules:
             mark(optimize, name, modules[value.__module__])
@@ -94,7 +99,7 @@ def shares(content: Path, style: Path, size: int, device: str) -> dict[str, floa
     os.environ["KINETO_LOG_LEVEL"] = "9"  # the profiler speaks of itself otherwise
     from torch.profiler import ProfilerActivity, profile, record_function
 
-    from pydpst.optimize import stylize
+    from pydpst.transfer.optimize import stylize
 
     mark_parts()
     on_gpu = device.startswith("cuda")

@@ -18,10 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 import pydpst
-from pydpst.image import resize
-from pydpst.losses import CONTENT_LAYERS, STYLE_LAYERS
-from pydpst.optimize import Level, Objective, descend
-from pydpst.vgg import VGGFeatures, has_fast_bfloat16
+from pydpst.losses.content import CONTENT_LAYERS
+from pydpst.losses.style import STYLE_LAYERS
+from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
+from pydpst.photos.resizing import resize
+from pydpst.transfer.optimize import Level, Objective, descend
 
 PHOTOS = Path(__file__).parent.parent / "examples/photos"
 

@@ -17,7 +17,7 @@ import typer
 from torch import Tensor
 
 import pydpst
-from pydpst.image import side_by_side
+from pydpst.photos.resizing import side_by_side
 
 PHOTOS = Path(__file__).parent / "photos"
 PAIRS = (

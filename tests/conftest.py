@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pydpst import cli
+from pydpst.commands import cli
 
 PHOTOS = Path(__file__).parent.parent / "examples" / "photos"
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pydpst import ops, reference
+from pydpst import ops
+from pydpst.ops import reference
 
 CASES = [
     # batch, rows and columns of the maps, height and width of the image

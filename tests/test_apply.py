@@ -10,11 +10,11 @@ from conftest import Run
 from PIL import Image
 
 import pydpst
-from pydpst.image import resize
+from pydpst.feedforward.model_file import save_model
+from pydpst.feedforward.models import model_path, styles
+from pydpst.feedforward.networks import BilateralGridNet
 from pydpst.metrics import edge_ssim
-from pydpst.model_file import save_model
-from pydpst.models import model_path, styles
-from pydpst.networks import BilateralGridNet
+from pydpst.photos.resizing import resize
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from PIL import Image
 
 import pydpst
 
-COMMAND = [sys.executable, "-m", "pydpst.cli"]
+COMMAND = [sys.executable, "-m", "pydpst"]
 # As cheap as the program gets.
 QUICK = ["--steps", "1", "--size", "32"]
 
@@ -242,7 +242,7 @@ def test_a_full_disk(
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("pydpst.image.os.replace", fail)
+    monkeypatch.setattr("pydpst.photos.image.os.replace", fail)
     code, error = run("stylize", small_photo, small_photo, "-o", tmp_path / "out.png", *QUICK)
     assert code == 1
     assert is_one_sentence(error.split("\n", 1)[1])  # after the plan
@@ -300,7 +300,9 @@ def test_info() -> None:
 
 
 def test_a_torch_too_old_is_named_in_one_sentence() -> None:
-    program = "import torch; torch.__version__ = '2.3.1'; from pydpst.cli import main; main()"
+    program = (
+        "import torch; torch.__version__ = '2.3.1'; from pydpst.commands.cli import main; main()"
+    )
     done = subprocess.run([sys.executable, "-c", program, "info"], capture_output=True, text=True)
     assert done.returncode == 1
     assert is_one_sentence(done.stderr)

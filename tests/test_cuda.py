@@ -10,8 +10,8 @@ from torch import Tensor
 
 import pydpst
 from pydpst import MattingLaplacian, ops
-from pydpst.image import resize
 from pydpst.metrics import edge_ssim, photorealism_residual
+from pydpst.photos.resizing import resize
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available() or ops.build_info["cuda"] is None,

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pydpst import ops, reference
+from pydpst import ops
+from pydpst.ops import reference
 
 ROOT = Path(__file__).parents[1]
 WHITENING, SMALL_WINDOWS, WINDOW_SUMS, DIAGONAL, IMAGE_GRADIENT = range(5)

@@ -17,10 +17,10 @@ from conftest import Run
 from PIL import Image
 
 import pydpst
-from pydpst.image import match_size, resize
-from pydpst.metrics import evaluate
-from pydpst.regions import label_maps
-from pydpst.report import heat_picture
+from pydpst.metrics import Comparison, evaluate
+from pydpst.metrics.report import heat_picture
+from pydpst.photos.resizing import match_size, resize
+from pydpst.regions.labels import label_maps
 
 MASKS = Path(__file__).parent.parent / "examples" / "masks"
 BITMAP = "data:image/jpeg;base64,"
@@ -66,12 +66,12 @@ def numbers_of(line: str) -> list[float]:
 def test_the_numbers_printed_are_those_of_the_metrics(photos: dict[str, Path]) -> None:
     masks = [MASKS / "city_day.png", MASKS / "city_night.png"]
     options = ["--content-mask", masks[0], "--style-mask", masks[1]]
-    command = [sys.executable, "-m", "pydpst.cli", "evaluate", *photos.values(), *options]
+    command = [sys.executable, "-m", "pydpst", "evaluate", *photos.values(), *options]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0
     day, night, dusk = (pydpst.load_image(photos[name]) for name in ("day", "night", "dusk"))
     regions = label_maps(day, night, *masks)
-    want = evaluate(dusk, day, night, *regions.hard_masks())
+    want = evaluate(Comparison(dusk, day, night, *regions.hard_masks()))
     lines = {line.split("  ")[0].strip(): line for line in done.stdout.splitlines()}
     assert numbers_of(lines["style distance"]) == [pytest.approx(want.style.total, abs=6e-4)]
     assert numbers_of(lines["colour distance"]) == [pytest.approx(want.color.total, abs=6e-4)]

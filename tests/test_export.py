@@ -9,8 +9,8 @@ import torch
 from conftest import Run
 
 import pydpst
-from pydpst.model_file import save_model
-from pydpst.networks import BilateralGridNet, TransformerNet
+from pydpst.feedforward.model_file import save_model
+from pydpst.feedforward.networks import BilateralGridNet, TransformerNet
 
 pytest.importorskip("onnxscript")
 runtime = pytest.importorskip("onnxruntime")

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import pydpst
-from pydpst.finish import blended, smoothed, strengths_of, with_luminance_of
-from pydpst.image import resize
 from pydpst.metrics import photorealism_residual
+from pydpst.photos.resizing import resize
+from pydpst.transfer.finish import blended, smoothed, strengths_of, with_luminance_of
 
 LUMA = torch.tensor([0.299, 0.587, 0.114])
 

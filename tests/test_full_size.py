@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 import pydpst
-from pydpst.full_size import carry_to_photo
-from pydpst.image import resize
 from pydpst.metrics import edge_ssim, photorealism_residual
-from pydpst.planning import parse_memory
+from pydpst.photos.resizing import resize
+from pydpst.transfer.full_size import carry_to_photo
+from pydpst.transfer.planning import parse_memory
 
 QUICK = {"steps": 2, "regions": "none"}
 

@@ -9,10 +9,10 @@ import torch
 from conftest import Run
 
 import pydpst
-from pydpst.grid import FittedGrid, fit_grid
-from pydpst.image import resize
+from pydpst.feedforward.grid import FittedGrid, fit_grid
+from pydpst.feedforward.model_file import save_model
 from pydpst.metrics import level_error
-from pydpst.model_file import save_model
+from pydpst.photos.resizing import resize
 
 
 def test_nothing_changed_is_the_identity(city_day: Path) -> None:

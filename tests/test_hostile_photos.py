@@ -22,9 +22,9 @@ from conftest import Run
 from PIL import Image
 
 import pydpst
-from pydpst.model_file import save_model
-from pydpst.networks import BilateralGridNet
-from pydpst.photo import open_photo, save_photo
+from pydpst.feedforward.model_file import save_model
+from pydpst.feedforward.networks import BilateralGridNet
+from pydpst.photos.photo import open_photo, save_photo
 
 
 def png(width: int, height: int) -> bytes:
@@ -53,7 +53,7 @@ def whole(file_format: str, bits: int = 8, **options: Any) -> bytes:
 
 def sixteen_bit_png() -> bytes:
     photo = open_photo(np.random.default_rng(0).integers(0, 65536, (40, 50, 3), np.uint16))
-    from pydpst.encode import encoded
+    from pydpst.photos.encode import encoded
 
     return bytes(
         encoded((photo.pixels * 65535).round().permute(1, 2, 0).numpy().astype("u2"), ".png")

@@ -10,7 +10,9 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from pydpst.image import check_output, load_image, resize, save_image, side_by_side
+from pydpst.photos.image import load_image, save_image
+from pydpst.photos.resizing import resize, side_by_side
+from pydpst.photos.writing import check_output
 
 SUFFIXES = ["png", "jpg", "jpeg", "tif", "tiff", "webp", "PNG"]
 

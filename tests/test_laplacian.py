@@ -14,8 +14,8 @@ from PIL import Image
 from pymatting import cf_laplacian
 from torch import Tensor
 
-from pydpst import reference
-from pydpst.laplacian import MattingLaplacian
+from pydpst.matting.laplacian import MattingLaplacian
+from pydpst.ops import reference
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
 EPS = [1e-5, 1e-7]

@@ -7,16 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pydpst.losses import (
-    STYLE_LAYERS,
-    ContentLoss,
-    PhotorealismLoss,
-    RegionPixels,
-    StyleLoss,
-    gram_matrix,
-    pixel_features,
-    tv_loss,
-)
+from pydpst.losses.content import ContentLoss
+from pydpst.losses.gram import RegionPixels, gram_matrix, pixel_features
+from pydpst.losses.photorealism import PhotorealismLoss
+from pydpst.losses.style import STYLE_LAYERS, StyleLoss
+from pydpst.losses.total_variation import tv_loss
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

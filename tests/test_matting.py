@@ -12,9 +12,11 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 import pydpst
-from pydpst.image import load_image
-from pydpst.matting import composite, load_trimap, matte
-from pydpst.regions import refined_masks, soft_masks
+from pydpst.matting.alpha import matte
+from pydpst.matting.foreground import composite
+from pydpst.matting.trimap import load_trimap
+from pydpst.photos.image import load_image
+from pydpst.regions.masks import refined_masks, soft_masks
 
 pymatting = pytest.importorskip("pymatting")
 
@@ -114,10 +116,10 @@ def test_known_pixels_are_kept() -> None:
 def test_radius_fits_the_unknown_region() -> None:
     unknown = torch.zeros(200, 300, dtype=torch.bool)
     unknown[50:60, :] = True
-    narrow = pydpst.matting.adaptive_radius(unknown)
+    narrow = pydpst.matting.alpha.adaptive_radius(unknown)
     unknown[100:180, 50:250] = True
     assert narrow == 3
-    assert pydpst.matting.adaptive_radius(unknown) == 20
+    assert pydpst.matting.alpha.adaptive_radius(unknown) == 20
 
 
 def test_nothing_unknown_returns_the_trimap() -> None:

@@ -9,18 +9,18 @@ import pytest
 import torch
 
 import pydpst
-from pydpst.image import resize
 from pydpst.metrics import (
     STYLE_LAYERS,
-    color_distance,
+    Comparison,
     color_distances,
     edge_ssim,
     photorealism_residual,
     residual_map,
-    style_distance,
     style_distances,
 )
-from pydpst.wasserstein import lab, sliced_quantiles
+from pydpst.metrics.wasserstein import sliced_quantiles
+from pydpst.photos.color_spaces import lab
+from pydpst.photos.resizing import resize
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +32,9 @@ def test_style_distance_is_one_for_the_content_and_zero_for_the_style(
     photos: tuple[torch.Tensor, torch.Tensor],
 ) -> None:
     content, style = photos
-    assert style_distance(content, content, style) == pytest.approx(1)
-    assert style_distance(style, content, style) == pytest.approx(0, abs=1e-5)
-    assert 0.1 < style_distance((content + style) / 2, content, style) < 1
+    assert style_distances(Comparison(content, content, style)).total == pytest.approx(1)
+    assert style_distances(Comparison(style, content, style)).total == pytest.approx(0, abs=1e-5)
+    assert 0.1 < style_distances(Comparison((content + style) / 2, content, style)).total < 1
 
 
 def test_edge_ssim_ignores_a_brightness_shift_and_sees_a_blur(
@@ -114,12 +114,12 @@ def test_style_distances_add_up_and_tell_regions_apart(
 ) -> None:
     content, style = photos
     masks, style_masks = halves(content), halves(style)
-    whole = style_distances((content + style) / 2, content, style)
+    whole = style_distances(Comparison((content + style) / 2, content, style))
     assert list(whole.layers) == list(STYLE_LAYERS)
     assert whole.total == pytest.approx(sum(whole.layers.values()) / 5)
     assert whole.regions == [pytest.approx(whole.layers)]
     result = content * masks[0] + style * masks[1]
-    left, right = style_distances(result, content, style, masks, style_masks).regions
+    left, right = style_distances(Comparison(result, content, style, masks, style_masks)).regions
     assert left["conv1_1"] == pytest.approx(1, abs=0.05)
     assert right["conv1_1"] == pytest.approx(0, abs=0.05)
 
@@ -128,14 +128,14 @@ def test_color_distance_is_one_for_the_content_and_zero_for_the_style(
     photos: tuple[torch.Tensor, torch.Tensor],
 ) -> None:
     content, style = photos
-    assert color_distance(content, content, style) == pytest.approx(1)
-    assert color_distance(style, content, style) == 0
-    assert 0.1 < color_distance((content + style) / 2, content, style) < 0.9
+    assert color_distances(Comparison(content, content, style)).total == pytest.approx(1)
+    assert color_distances(Comparison(style, content, style)).total == 0
+    assert 0.1 < color_distances(Comparison((content + style) / 2, content, style)).total < 0.9
     shuffled = style.flip(2).transpose(1, 2).reshape(style.shape)  # only the colours count
-    assert color_distance(shuffled, content, style) == pytest.approx(0, abs=1e-6)
+    assert color_distances(Comparison(shuffled, content, style)).total == pytest.approx(0, abs=1e-6)
     masks, style_masks = halves(content), halves(style)
     result = content * masks[0] + style * masks[1]
-    distances = color_distances(result, content, style, masks, style_masks)
+    distances = color_distances(Comparison(result, content, style, masks, style_masks))
     assert distances.regions == [pytest.approx(1), 0]
     assert 0 < distances.total < 1
 
@@ -168,11 +168,11 @@ def test_sliced_quantiles_give_the_wasserstein_distance() -> None:
 def test_shapes_that_do_not_agree_are_named(photos: tuple[torch.Tensor, torch.Tensor]) -> None:
     content, style = photos
     with pytest.raises(ValueError, match="the same \\(3, H, W\\)"):
-        style_distance(content[:, 1:], content, style)
+        style_distances(Comparison(content[:, 1:], content, style))
     with pytest.raises(ValueError, match="one photo only"):
-        color_distance(content, content, style, halves(content))
+        color_distances(Comparison(content, content, style, halves(content)))
     with pytest.raises(ValueError, match="style masks have the shape"):
-        color_distance(content, content, style, halves(content), halves(style)[:1])
+        Comparison(content, content, style, halves(content), halves(style)[:1])
     empty = torch.stack([torch.ones_like(style[0]), torch.zeros_like(style[0])])
     with pytest.raises(ValueError, match="region 1 of the style masks is empty"):
-        style_distance(content, content, style, halves(content), empty)
+        style_distances(Comparison(content, content, style, halves(content), empty))

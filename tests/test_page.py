@@ -21,7 +21,7 @@ import pytest
 from conftest import PHOTOS, Run
 from PIL import Image
 
-from pydpst.session import Session
+from pydpst.page.session import Session
 
 pytest.importorskip("gradio", reason="the page needs gradio")
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
@@ -46,7 +46,7 @@ class Server:
         # Gradio waits an hour for closed sessions to come back; in its own tests a second.
         environment = os.environ | {"TMPDIR": str(folder), "GRADIO_IS_E2E_TEST": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "pydpst.cli", "ui", "--port", str(free_port())],
+            [sys.executable, "-m", "pydpst", "ui", "--port", str(free_port())],
             env=environment,
             stderr=subprocess.PIPE,
             text=True,
@@ -357,14 +357,14 @@ def test_only_uploads_are_read(tmp_path: Path, photos: Path) -> None:
 
 def test_port_taken_is_said(server: Server) -> None:
     port = server.url.rpartition(":")[2]
-    command = [sys.executable, "-m", "pydpst.cli", "ui", "--port", port]
+    command = [sys.executable, "-m", "pydpst", "ui", "--port", port]
     second = subprocess.run(command, capture_output=True, text=True, check=False)
     assert second.returncode == 1
     assert second.stderr.startswith(f"error: 127.0.0.1 cannot be listened at on port {port}; ")
 
 
 def test_without_gradio_says_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "pydpst.ui", raising=False)
+    monkeypatch.delitem(sys.modules, "pydpst.page.ui", raising=False)
     monkeypatch.setitem(sys.modules, "gradio", None)
     code, told = run("ui")
     assert code == 1

@@ -17,9 +17,9 @@ import pytest
 import torch
 from conftest import Run
 
-from pydpst.dither import dithered
-from pydpst.models import styles
-from pydpst.photo import Photo, open_photo, save_photo
+from pydpst.feedforward.models import styles
+from pydpst.photos.dither import dithered
+from pydpst.photos.photo import Photo, open_photo, save_photo
 
 COLORD = Path("/usr/share/color/icc/colord")
 PACKAGES = {

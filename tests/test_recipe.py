@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pydpst.recipe import load_recipe, save_recipe
+from pydpst.transfer.recipe import load_recipe, save_recipe
 
 STYLE = Path(__file__).parents[1] / "examples" / "photos" / "beach_sunset.jpg"
 

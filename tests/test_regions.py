@@ -10,10 +10,11 @@ import torch
 from PIL import Image
 
 import pydpst
-from pydpst.color import monge_kantorovich, transfer_color
-from pydpst.guided import carry_to_size, guided_filter, local_affine
-from pydpst.image import resize
-from pydpst.regions import label_maps, soft_masks
+from pydpst.matting.guided import carry_to_size, guided_filter, local_affine
+from pydpst.photos.resizing import resize
+from pydpst.regions.labels import label_maps
+from pydpst.regions.masks import soft_masks
+from pydpst.transfer.linear import monge_kantorovich, transfer_color
 
 SKY, CITY, WATER = (0, 0, 255), (0, 255, 0), (255, 255, 0)
 

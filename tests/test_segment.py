@@ -11,9 +11,10 @@ from conftest import PHOTOS, Run
 from PIL import Image
 
 import pydpst
-from pydpst.image import resize
-from pydpst.regions import label_image, label_maps
-from pydpst.segment import _paired, joint_regions
+from pydpst.photos.resizing import resize
+from pydpst.regions.clusters import _paired, joint_regions
+from pydpst.regions.labels import label_maps
+from pydpst.regions.mask_colors import label_image
 
 
 def photo(name: str, size: int = 320) -> torch.Tensor:
@@ -115,7 +116,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_segmentation_network_gives_the_regions(
     network: Path, cities: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
-    from pydpst.semantic import classes
+    from pydpst.regions.semantic import classes
 
     maps = classes(list(cities), str(network))
     assert [part.shape for part in maps] == [photo.shape[1:] for photo in cities]

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pydpst import ops, reference
+from pydpst import ops
+from pydpst.ops import reference
 
 
 def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

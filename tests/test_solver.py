@@ -9,10 +9,11 @@ import scipy.sparse.linalg
 import torch
 from torch import Tensor
 
-from pydpst import ConvergenceError, MattingLaplacian, ops, reference
-from pydpst.free import FreeOperator
-from pydpst.multigrid import Multigrid
-from pydpst.solver import Convergence
+from pydpst import ConvergenceError, MattingLaplacian, ops
+from pydpst.matting.conjugate_gradients import Convergence
+from pydpst.matting.multigrid import Multigrid
+from pydpst.matting.restricted import FreeOperator
+from pydpst.ops import reference
 
 SIZE = (31, 43)
 

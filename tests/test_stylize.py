@@ -10,11 +10,16 @@ import torch
 from PIL import Image
 
 import pydpst
-from pydpst.image import resize
-from pydpst.metrics import edge_ssim, photorealism_residual, style_distance
-from pydpst.optimize import Progress
-from pydpst.planning import level_sizes, level_steps
-from pydpst.segment import joint_regions
+from pydpst.metrics import (
+    Comparison,
+    edge_ssim,
+    photorealism_residual,
+    style_distances,
+)
+from pydpst.photos.resizing import resize
+from pydpst.regions.clusters import joint_regions
+from pydpst.transfer.optimize import Progress
+from pydpst.transfer.planning import level_sizes, level_steps
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +44,7 @@ def test_the_result_is_in_style_and_still_the_photo(
     assert result.image.dtype == torch.float32
     assert result.image.min() >= 0
     assert result.image.max() <= 1
-    assert style_distance(result.image, day, night) < 0.6
+    assert style_distances(Comparison(result.image, day, night)).total < 0.6
     assert edge_ssim(result.image, day) > 0.6
     assert photorealism_residual(result.image, day) < 5e-4
 
@@ -78,7 +83,7 @@ def test_plain_style_transfer_gets_from_noise_to_the_style(
     result = pydpst.stylize(
         day, night, steps=60, photorealism_weight=0, init="noise", regions="none"
     )
-    assert style_distance(result.image, day, night) < 0.5
+    assert style_distances(Comparison(result.image, day, night)).total < 0.5
     assert result.losses[-1]["content"] < 1
 
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pydpst import ops, reference
-from pydpst.laplacian import MattingLaplacian
+from pydpst import ops
+from pydpst.matting.laplacian import MattingLaplacian
+from pydpst.ops import reference
 
 
 def rand(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -16,12 +16,12 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import pydpst
-from pydpst.criterion import Criterion
-from pydpst.model_file import load_model, read_about, save_model
-from pydpst.networks import BilateralGridNet, TransformerNet
-from pydpst.training import TrainingProgress
-from pydpst.training_photos import read_photos, sample, step_shape
-from pydpst.training_settings import Settings
+from pydpst.feedforward.criterion import Criterion
+from pydpst.feedforward.model_file import load_model, read_about, save_model
+from pydpst.feedforward.networks import BilateralGridNet, TransformerNet
+from pydpst.feedforward.training import TrainingProgress
+from pydpst.feedforward.training_photos import read_photos, sample, step_shape
+from pydpst.feedforward.training_settings import Settings
 
 SMALL = {"size": 64, "batch": 2, "steps": 4, "precision": "float32"}
 
@@ -137,7 +137,7 @@ def test_samples_depend_on_their_number_alone(photos: Path) -> None:
 KILLED = """
 import os, random, signal, sys, time
 import pydpst, torch
-from pydpst.model_file import read_about
+from pydpst.feedforward.model_file import read_about
 
 style, photos, folder = sys.argv[1:]
 options = dict(size=64, batch=2, steps=40, held_out=0, precision="float32", checkpoint_steps=1)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pydpst import vgg
-from pydpst.vgg import VGGFeatures
+from pydpst.losses import vgg
+from pydpst.losses.vgg import VGGFeatures
 
 
 def test_the_bundled_weights_are_the_original() -> None:

@@ -16,10 +16,10 @@ from conftest import Run
 from torch import Tensor, nn
 
 import pydpst
-from pydpst.clip import CONVERSION, ClipReader, Frame
-from pydpst.grid import FittedGrid
-from pydpst.image import resize
-from pydpst.video import SteadyNetwork, apply_to_clip, is_cut
+from pydpst.feedforward.grid import FittedGrid
+from pydpst.photos.resizing import resize
+from pydpst.video.clip import CONVERSION, ClipReader, Frame
+from pydpst.video.smooth_look import SteadyNetwork, apply_to_clip, is_cut
 
 av = pytest.importorskip("av")
 

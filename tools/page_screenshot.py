@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--style", type=Path, default=PHOTOS / "beach_sunset.jpg")
     parser.add_argument("--size", type=int, default=720)
     arguments = parser.parse_args()
-    command = [sys.executable, "-m", "pydpst.cli", "ui"]
+    command = [sys.executable, "-m", "pydpst", "ui"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         try:
             assert server.stderr is not None

@@ -1,0 +1,63 @@
+"""`pydpst export`."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pydpst.commands import say
+
+
+def export(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A model file, or the name of a bundled style.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write ONNX: MODEL.onnx.")
+    ] = None,
+    cube: Annotated[
+        Path | None, typer.Option(help="Write the nearest global 3D look-up table: LOOK.cube.")
+    ] = None,
+    photos: Annotated[
+        Path | None,
+        typer.Option(help="What --cube shall fit: a photo for its look, a folder for the mean."),
+    ] = None,
+    cube_size: Annotated[int, typer.Option(help="Entries a side of the table.")] = 33,
+    strength: Annotated[float, typer.Option(help="0 the photo itself, 1 the full style.")] = 1.0,
+) -> None:
+    """Write MODEL for other programs: as ONNX, or its colours alone as a look-up table."""
+    if output is None and cube is None:
+        raise ValueError("there is nothing to write; give --output MODEL.onnx or --cube LOOK.cube.")
+    if photos is not None and cube is None:
+        raise ValueError("--photos is for the look-up table; give --cube LOOK.cube, too.")
+    if output is not None:
+        _write_onnx(model, output, strength)
+    if cube is not None:
+        _write_cube(model, cube, photos, strength, cube_size)
+
+
+def _write_onnx(model: str, output: Path, strength: float) -> None:
+    import logging
+
+    from pydpst.feedforward.export import export_onnx
+
+    # torch tells of its own affairs here.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    export_onnx(model, output, strength=strength)
+    say(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
+
+
+def _write_cube(model: str, cube: Path, photos: Path | None, strength: float, size: int) -> None:
+    from pydpst.feedforward.export import export_cube
+
+    fit = export_cube(model, cube, photos, strength=strength, size=size)
+    synthetic = "synthetic pictures (--photos PHOTOS tells how far it is on them)"
+    over = {0: synthetic, 1: "the photo"}.get(fit.photos, f"{fit.photos} photos")
+    say(
+        f"{cube}: {size} entries a side; off the model by {fit.rms:.1f} of 255 levels (RMS), "
+        f"95 % by less than {fit.percentile:.1f}, over {over}"
+    )

@@ -1,0 +1,137 @@
+"""`pydpst matte`."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pydpst.commands import check_paths, say
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pydpst.matting.conjugate_gradients import Convergence
+
+
+def matte(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The photo.")],
+    trimap: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TRIMAP", help="White: foreground; black: background; between: unknown."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Where to write alpha: png, jpg, tif or webp.")
+    ],
+    bits: Annotated[int, typer.Option(help="Of alpha: 8 or 16.")] = 8,
+    method: Annotated[
+        str, typer.Option(help="closed-form (Levin) or large-kernel (He).")
+    ] = "closed-form",
+    radius: Annotated[int | None, typer.Option(help="Of the windows.")] = None,
+    cutout: Annotated[
+        Path | None, typer.Option(help="Also write the foreground, with its opacity.")
+    ] = None,
+    background: Annotated[
+        Path | None, typer.Option(help="A photo to put behind the cut-out.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+) -> None:
+    """Find the opacity of the foreground of the photo IMAGE; Ctrl-C writes what there is so far."""
+    from pydpst.matting.foreground import composite, estimate_foreground
+    from pydpst.matting.trimap import load_trimap
+    from pydpst.ops import choose_device
+    from pydpst.photos.encode import PICTURES, SIXTEEN_BIT, WITH_OPACITY
+    from pydpst.photos.image import load_image, save_alpha, save_image
+    from pydpst.photos.writing import check_output
+
+    inputs = [path for path in (image, trimap, background) if path is not None]
+    check_paths(inputs, output, cutout, "--cutout")
+    if bits not in (8, 16):
+        raise ValueError(f"bits is {bits}; it must be 8 or 16.")
+    check_output(output, SIXTEEN_BIT if bits == 16 else PICTURES)
+    if background is not None and cutout is None:
+        raise ValueError("--background needs --cutout, which says where to write the cut-out.")
+    if cutout is not None:
+        check_output(cutout, WITH_OPACITY if background is None else PICTURES)
+    target = choose_device(device)
+    photo = load_image(image).to(target)
+    behind = None if background is None else load_image(background, "background").to(target)
+
+    start = time.monotonic()
+    result = _matte_with_progress(photo, load_trimap(trimap).to(target), method, radius)
+    save_alpha(result.alpha, output, bits)
+    if cutout is not None:
+        foreground, _ = estimate_foreground(photo, result.alpha)
+        if behind is None:
+            save_image(_with_opacity(foreground, result.alpha), cutout)
+        else:
+            save_image(
+                composite(foreground, _cover(behind, photo.shape[-2:]), result.alpha), cutout
+            )
+    height, width = result.alpha.shape
+    summary = f"{output}: {width}×{height} pixels, {time.monotonic() - start:.1f} s"
+    convergence = result.convergence
+    if convergence is not None and convergence.interrupted:
+        say(f"interrupted: wrote what there was, {summary}")
+        raise typer.Exit(130)
+    say(summary)
+
+
+def _with_opacity(foreground: Tensor, alpha: Tensor) -> Tensor:
+    import torch
+
+    return torch.cat([foreground, alpha[None]])
+
+
+def _cover(photo: Tensor, size: Any) -> Tensor:
+    """Scales a photo to cover a size, and cuts off what juts out."""
+    import torch.nn.functional as F
+
+    height, width = size
+    scale = max(height / photo.shape[1], width / photo.shape[2])
+    large = (max(height, round(photo.shape[1] * scale)), max(width, round(photo.shape[2] * scale)))
+    scaled = F.interpolate(photo[None], large, mode="bicubic", antialias=True)[0].clamp(0, 1)
+    top, left = (large[0] - height) // 2, (large[1] - width) // 2
+    return scaled[:, top : top + height, left : left + width]
+
+
+def _matte_with_progress(photo: Tensor, trimap: Tensor, method: str, radius: int | None) -> Any:
+    """Solves under a progress bar, if somebody is there to look at one."""
+    import math
+
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from torch import OutOfMemoryError
+
+    from pydpst.matting.alpha import matte
+
+    tol = 1e-6
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("solving"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[state]}"),
+        TimeElapsedColumn(),
+    )
+    with (
+        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar,
+        warnings.catch_warnings(),
+    ):
+        task = bar.add_task("", total=-math.log(tol), state="")
+
+        def show(convergence: Convergence) -> None:
+            done = -math.log(max(convergence.residual, tol))
+            state = f"iteration {convergence.iterations}, residual {convergence.residual:.1e}"
+            bar.update(task, completed=max(done, 0), state=state)
+
+        # An interruption is told of once, at the end.
+        warnings.filterwarnings("ignore", "the solve was interrupted")
+        try:
+            return matte(photo, trimap, method, radius, tol=tol, callback=show)
+        except OutOfMemoryError:
+            raise MemoryError("the GPU has too little memory; scale the photo down.") from None

@@ -1,0 +1,232 @@
+"""`pydpst stylize`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pydpst.commands import check_paths, say
+from pydpst.commands.restyle import restyle, restyle_folder
+
+if TYPE_CHECKING:
+    from pydpst.transfer.optimize import Result
+
+
+def stylize(
+    content: Annotated[
+        Path, typer.Argument(metavar="CONTENT", help="The photo to restyle, or a folder of photos.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="Where to write: png, jpg, tif or webp; for a folder a folder."
+        ),
+    ],
+    style: Annotated[
+        Path | None, typer.Argument(metavar="STYLE", help="The photo whose style it gets.")
+    ] = None,
+    content_mask: Annotated[
+        Path | None, typer.Option(help="Label map of the content's regions.")
+    ] = None,
+    style_mask: Annotated[Path | None, typer.Option(help="Label map of the style's.")] = None,
+    regions: Annotated[
+        str | None, typer.Option(help="Without masks: auto finds regions, none takes one.")
+    ] = None,
+    segmentation_model: Annotated[
+        str | None, typer.Option(help="A transformers model to find regions: a name or a folder.")
+    ] = None,
+    refine_masks: Annotated[
+        bool, typer.Option("--refine-masks", help="Let regions follow hair and branches; slower.")
+    ] = False,
+    size: Annotated[
+        int | None, typer.Option(help="Pixels of the longer side at which the look is found.")
+    ] = None,
+    max_memory: Annotated[
+        str | None,
+        typer.Option(help="What the process may hold, such as 4GB; unset: what is free."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimisation steps.")] = None,
+    content_weight: Annotated[float | None, typer.Option(help="Keep the content.")] = None,
+    style_weight: Annotated[float | None, typer.Option(help="Follow the style.")] = None,
+    photorealism_weight: Annotated[float | None, typer.Option(help="Stay a photo.")] = None,
+    tv_weight: Annotated[float | None, typer.Option(help="Avoid noise.")] = None,
+    init: Annotated[str | None, typer.Option(help="Start from: color, content, noise.")] = None,
+    smooth: Annotated[
+        bool | None,
+        typer.Option(help="End with the nearest local recolouring; unset: if it helps."),
+    ] = None,
+    preserve_luminance: Annotated[
+        bool, typer.Option("--preserve-luminance", help="Keep the photo's brightness.")
+    ] = False,
+    strength: Annotated[
+        list[str] | None,
+        typer.Option(help="From 0 to 1, or REGION=0.5 for a region; may be repeated."),
+    ] = None,
+    lock: Annotated[
+        list[str] | None,
+        typer.Option(metavar="REGION", help="Do not change a region; may be repeated."),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of whatever is random.")] = None,
+    compare: Annotated[
+        Path | None, typer.Option(help="Also write content, style and result side by side.")
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="Take style and options from here: LOOK.json.")
+    ] = None,
+    save_recipe: Annotated[
+        Path | None, typer.Option(help="Also write style and options: LOOK.json.")
+    ] = None,
+    export_cube: Annotated[
+        Path | None, typer.Option(help="Also write the nearest 3D look-up table: LOOK.cube.")
+    ] = None,
+    export_grid: Annotated[
+        Path | None,
+        typer.Option(help="Also write the nearest model for pydpst apply: LOOK.safetensors."),
+    ] = None,
+) -> None:
+    """Give the photo CONTENT the style of the photo STYLE; Ctrl-C writes the best so far.
+
+    A folder's photos are restyled one by one; stopped and started again, it goes on.
+    """
+    options = {
+        "style_mask": style_mask,
+        "regions": regions,
+        "segmentation_model": segmentation_model,
+        "refine_masks": refine_masks or None,
+        "size": size,
+        "max_memory": max_memory,
+        "steps": steps,
+        "content_weight": content_weight,
+        "style_weight": style_weight,
+        "photorealism_weight": photorealism_weight,
+        "tv_weight": tv_weight,
+        "init": init,
+        "smooth": smooth,
+        "preserve_luminance": preserve_luminance or None,
+        "strength": _strength(strength or []),
+        "lock": lock,
+        "device": device,
+        "seed": seed,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    style, given = _look(style, recipe, given)
+    if content.is_dir():
+        for option, value in (
+            ("--content-mask", content_mask),
+            ("--style-mask", given.get("style_mask")),
+            ("--compare", compare),
+            ("--export-cube", export_cube),
+            ("--export-grid", export_grid),
+        ):
+            if value is not None:
+                raise ValueError(f"{option} goes with one photo, but {content} is a folder.")
+        restyle_folder(content, style, output, save_recipe, given)
+        return
+    also = {
+        "--compare": compare,
+        "--save-recipe": save_recipe,
+        "--export-cube": export_cube,
+        "--export-grid": export_grid,
+    }
+    _check_outputs([content, style], output, also)
+    start = time.monotonic()
+    result, size = restyle(content, style, {"content_mask": content_mask, **given})
+    result.save(output)
+    _write_also(result, content, style, also, {**given, "size": size})
+    height, width = result.image.shape[-2:]
+    summary = f"{output}: {width}×{height} pixels, {time.monotonic() - start:.1f} s"
+    if result.interrupted:
+        say(f"interrupted: wrote the best image so far, {summary}")
+        raise typer.Exit(130)
+    say(summary)
+
+
+def _look(
+    style: Path | None, recipe: Path | None, given: dict[str, Any]
+) -> tuple[Path, dict[str, Any]]:
+    """The style photo and the options, those of the recipe unless they are given."""
+    from pydpst.transfer.recipe import load_recipe
+
+    if recipe is None:
+        if style is None:
+            raise ValueError("there is no style photo; give STYLE, or --recipe LOOK.json.")
+        return style, given
+    if style is not None:
+        raise ValueError(f"the recipe {recipe} has its own style photo; leave {style} out.")
+    read = load_recipe(recipe)
+    for warning in read.warnings:
+        say(f"warning: {warning}")
+    files = dict(read.files)
+    return files.pop("style"), {**read.options, **files, **given}
+
+
+def _check_outputs(inputs: list[Path], output: Path, also: dict[str, Path | None]) -> None:
+    from pydpst.photos.encode import PICTURES
+    from pydpst.photos.writing import check_output
+
+    suffixes = {
+        "--save-recipe": (".json",),
+        "--export-cube": (".cube",),
+        "--export-grid": (".safetensors",),
+    }
+    check_output(output)
+    for option, path in also.items():
+        check_paths(inputs, output, path, option)
+        if path is not None:
+            check_output(path, suffixes.get(option, PICTURES))
+
+
+def _write_also(
+    result: Result,
+    content: Path,
+    style: Path,
+    also: dict[str, Path | None],
+    given: dict[str, Any],
+) -> None:
+    """What is asked for beside the result."""
+    if not any(also.values()):
+        return
+
+    from pydpst.feedforward.export import export_fitted_cube, export_fitted_grid
+    from pydpst.photos.image import load_image, save_image
+    from pydpst.photos.resizing import resize, side_by_side
+    from pydpst.transfer.recipe import save_recipe
+
+    shown = max(result.working.shape)
+    if (path := also["--compare"]) is not None:
+        photos = [resize(load_image(photo), shown) for photo in (content, style)]
+        save_image(side_by_side([*photos, result.working]), path)
+    if (path := also["--save-recipe"]) is not None:
+        save_recipe(path, style, given)
+    asked = {"--export-cube": export_fitted_cube, "--export-grid": export_fitted_grid}
+    exports = [(path, export) for option, export in asked.items() if (path := also[option])]
+    if exports:
+        small = resize(result.photo.pixels, shown)
+    for path, export in exports:
+        rms, percentile = export(small, result.working, path)
+        say(
+            f"{path}: off the result by {rms:.1f} of 255 levels (RMS), 95 % by less than "
+            f"{percentile:.1f}"
+        )
+
+
+def _strength(values: list[str]) -> float | dict[str, float] | None:
+    """One number, or numbers by region."""
+    pairs = [value.rpartition("=") for value in values]
+    try:
+        numbers = {region: float(number) for region, _, number in pairs}
+    except ValueError:
+        raise ValueError(
+            f"--strength is {' '.join(values)}; it must be a number, or REGION=NUMBER."
+        ) from None
+    if "" not in numbers:
+        return numbers or None
+    if len(values) > 1:
+        raise ValueError(
+            f"--strength is {' '.join(values)}; it must be one number, or REGION=NUMBER for each."
+        )
+    return numbers[""]

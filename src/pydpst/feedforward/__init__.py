@@ -1,0 +1,1 @@
+"""Networks that restyle any photo in one pass, and their training."""

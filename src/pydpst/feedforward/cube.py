@@ -1,0 +1,182 @@
+"""The global 3D look-up table nearest to a recolouring, and its file for other programs."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pydpst.matting.conjugate_gradients import conjugate_gradients
+from pydpst.photos.writing import check_output, write_whole
+from pydpst.transfer.linear import affine_fit
+
+CUBE_SIZES = (2, 129)
+
+# What curvature and slope cost beside the mean squared error, both of the table as a function on
+# the unit cube, so that they do not depend on its size. The first lets colours that do not occur
+# continue those that do; the second returns to the affine map far from all of them.
+_CURVATURE, _SLOPE = 1e-4, 1e-5
+
+
+def fit_cube(before: Tensor, after: Tensor, size: int = 33) -> Tensor:
+    """The look-up table that takes the colours `before` nearest to those `after`.
+
+    Least squares over the colours, interpolated trilinearly, with a small cost on curvature, as in
+    lattice regression (Garcia, Arora and Gupta 2012, "Lattice Regression", section III). So colours
+    that do not occur continue those that do; far from all of them the table is the affine map
+    nearest to the whole.
+
+    Args:
+        before: colours (3, ...), floating point in [0, 1]; one photo, or the pixels of several.
+        after: what becomes of each, like before.
+        size: entries a side, 2 to 129.
+
+    Returns:
+        (size, size, size, 3) in [0, 1], float32, on the CPU: entry [b, g, r] is what becomes of the
+        colour (r, g, b) / (size - 1).
+
+    Raises:
+        ValueError: if the size is not as above, the shapes differ, or there are no colours.
+    """
+    check_cube_size(size)
+    if before.shape != after.shape or before.shape[0] != 3 or not before.numel():
+        raise ValueError(
+            f"the colours have the shapes {tuple(before.shape)} and {tuple(after.shape)}; both "
+            "must be (3, ...), alike and not empty."
+        )
+    colours, wanted = (x.detach().cpu().double().flatten(1) for x in (before, after))
+    affine = affine_fit(colours, wanted)
+    wanted = wanted - (affine[:, :3] @ colours + affine[:, 3:])
+    corners, weights = _corners(colours, size)
+    products = _products(corners, weights, size)
+    target = torch.stack([_sum_at(corners, weights * channel, size**3) for channel in wanted], 1)
+    target /= colours.shape[1]
+
+    # The cost is a sum over the three axes, so the eigenvectors of one serve them all.
+    cost = _SLOPE / (size - 1) * _gram(size, 1) + _CURVATURE * (size - 1) * _gram(size, 2)
+    values, vectors = torch.linalg.eigh(cost)
+    costs = (values + values[:, None] + values[:, None, None])[..., None]
+
+    def turn(x: Tensor, basis: Tensor) -> Tensor:
+        for _ in range(3):
+            x = (basis @ x.view(size, -1)).view(size, size, size, 3)
+            x = x.permute(1, 2, 0, 3).contiguous()
+        return x
+
+    def normal(x: Tensor) -> Tensor:
+        result = turn(costs * turn(x, vectors.T), vectors).view(-1, 3)
+        for offset, weight in products.items():
+            rows = slice(max(0, -offset), len(x) - max(0, offset))
+            neighbours = x[max(0, offset) : len(x) - max(0, -offset)]
+            result[rows].addcmul_(weight[rows, None], neighbours)
+        return result
+
+    def precondition(x: Tensor) -> Tensor:
+        """The inverse if all entries had the same few pixels."""
+        return turn(turn(x, vectors.T) / (costs + 1e-3 / size**3), vectors).view(-1, 3)
+
+    change, _ = conjugate_gradients(
+        lambda x: normal(x.T).T,
+        lambda x: precondition(x.T).T,
+        target.T,
+        torch.zeros_like(target.T),
+        1e-4,
+        1000,
+    )
+    entries = identity_cube(size).view(-1, 3)
+    cube = entries @ affine[:, :3].T + affine[:, 3] + change.T
+    return cube.clamp(0, 1).view(size, size, size, 3).float()
+
+
+def apply_cube(cube: Tensor, image: Tensor) -> Tensor:
+    """Takes colours through a look-up table, interpolating trilinearly.
+
+    Args:
+        cube: (S, S, S, 3), as from `fit_cube`.
+        image: (3, ...), values in [0, 1].
+
+    Returns:
+        What becomes of them, like image.
+    """
+    places = 2 * image.flatten(1).T - 1
+    table = cube.permute(3, 0, 1, 2)[None].to(image)
+    result = F.grid_sample(table, places[None, :, None, None], align_corners=True)
+    return result.view_as(image)
+
+
+def write_cube(cube: Tensor, path: str | os.PathLike[str], title: str) -> None:
+    """Writes a look-up table as a text file in the format of Adobe and IRIDAS; whole or not at all.
+
+    Args:
+        cube: (S, S, S, 3), as from `fit_cube`.
+        path: where to, ending in .cube.
+        title: what the programs that read it show.
+
+    Raises:
+        ValueError: if the path is refused by `check_output`.
+        OSError: if writing fails.
+    """
+    path = check_output(path, (".cube",))
+    title = "".join(c for c in title if c.isprintable() and c != '"')
+    lines = [f'TITLE "{title}"', f"LUT_3D_SIZE {len(cube)}"]
+    lines += [f"{r:.6f} {g:.6f} {b:.6f}" for r, g, b in cube.flatten(0, 2).tolist()]
+    write_whole(path, ("\n".join(lines) + "\n").encode())
+
+
+def check_cube_size(size: int) -> None:
+    """Refuses sizes of look-up tables that other programs do not read.
+
+    Raises:
+        ValueError: unless size is a whole number from 2 to 129.
+    """
+    low, high = CUBE_SIZES
+    if not isinstance(size, int) or not low <= size <= high:
+        raise ValueError(
+            f"the cube's size is {size}; it must be a whole number from {low} to {high}."
+        )
+
+
+def identity_cube(size: int) -> Tensor:
+    """The look-up table (S, S, S, 3) that changes nothing, float64."""
+    steps = torch.linspace(0, 1, size, dtype=torch.float64)
+    blue, green, red = torch.meshgrid(steps, steps, steps, indexing="ij")
+    return torch.stack([red, green, blue], -1)
+
+
+def _corners(colours: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """The entries about each colour and their trilinear weights, both (8, N)."""
+    place = colours.clamp(0, 1) * (size - 1)
+    cell = place.floor().clamp(max=size - 2)
+    fraction = place - cell
+    strides = torch.tensor([1, size, size * size])
+    first = (cell.long() * strides[:, None]).sum(0)
+    indices, weights = [], []
+    for corner in range(8):
+        bits = torch.tensor([corner >> axis & 1 for axis in range(3)])
+        indices.append(first + int((bits * strides).sum()))
+        weights.append(torch.where(bits[:, None] == 1, fraction, 1 - fraction).prod(0))
+    return torch.stack(indices), torch.stack(weights)
+
+
+def _sum_at(indices: Tensor, values: Tensor, length: int) -> Tensor:
+    """The sums of the values that share an index: (length)."""
+    return torch.bincount(indices.flatten(), values.flatten(), minlength=length)
+
+
+def _products(corners: Tensor, weights: Tensor, size: int) -> dict[int, Tensor]:
+    """AᵀA / N for the matrix A of the interpolation, as its diagonals by their offsets."""
+    products: dict[int, Tensor] = {}
+    for one, weight in zip(corners, weights, strict=True):
+        for other, other_weight in zip(corners, weights, strict=True):
+            offset = int(other[0] - one[0])
+            part = _sum_at(one, weight * other_weight, size**3) / weight.numel()
+            products[offset] = products[offset] + part if offset in products else part
+    return products
+
+
+def _gram(size: int, order: int) -> Tensor:
+    """DᵀD for the differences D of this order of `size` values."""
+    difference = torch.eye(size, dtype=torch.float64).diff(n=order, dim=0)
+    return difference.T @ difference

@@ -1,0 +1,119 @@
+"""The local recolouring nearest to a result: one bilateral grid of affine colour transforms."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pydpst.matting.conjugate_gradients import conjugate_gradients
+from pydpst.ops import bilateral_slice_apply, bilateral_slice_apply_backward
+from pydpst.transfer.linear import affine_fit
+
+# What differences between neighbouring cells cost, and changes to the affine map nearest to the
+# whole, beside the squared error of a cell's pixels: the first fills cells that have few pixels
+# from those around them, the second those that no pixel is near.
+_DIFFERENCE, _CHANGE = 0.005, 1e-5
+
+
+class FittedGrid(nn.Module):
+    """A bilateral grid of affine colour transforms that is the same for all photos.
+
+    The guide is the mean of the three channels. What `fit_grid` gives; `model_file` keeps it like
+    the networks, so that `pydpst apply` takes it to the photo at another size, or to others of the
+    same scene.
+
+    Args:
+        depth: cells of the grid along the guide.
+        rows: down the photo.
+        columns: across the photo.
+    """
+
+    def __init__(self, depth: int = 8, rows: int = 16, columns: int = 16) -> None:
+        super().__init__()
+        self.settings = {"depth": depth, "rows": rows, "columns": columns}
+        identity = torch.eye(3, 4).flatten()[:, None, None, None]
+        self.grid = nn.Parameter(identity.repeat(1, depth, rows, columns), requires_grad=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Restyles photos.
+
+        Args:
+            image: (B, 3, H, W), float32, in [0, 1].
+
+        Returns:
+            (B, 3, H, W); a little may lie outside [0, 1].
+        """
+        grid = self.grid.expand(image.shape[0], -1, -1, -1, -1).contiguous()
+        return bilateral_slice_apply(grid, image.mean(1), image)
+
+
+def fit_grid(
+    before: Tensor, after: Tensor, depth: int = 8, rows: int = 16, columns: int = 16
+) -> FittedGrid:
+    """The bilateral grid of affine transforms that takes one photo nearest to another.
+
+    Least squares over the pixels with a small cost on differences between cells, as in bilateral
+    guided upsampling (Chen, Adams, Wadhwa and Hasinoff 2016, eqs. 2 to 4), by conjugate gradients.
+
+    Args:
+        before: (3, H, W) in [0, 1].
+        after: likewise.
+        depth: cells of the grid along the guide.
+        rows: down the photo.
+        columns: across the photo.
+
+    Returns:
+        The grid, float32, on the CPU.
+
+    Raises:
+        ValueError: if the shapes differ or are not as above, or a number of cells is not positive.
+    """
+    if before.shape != after.shape or before.ndim != 3 or before.shape[0] != 3:
+        raise ValueError(
+            f"the photos have the shapes {tuple(before.shape)} and {tuple(after.shape)}; both must "
+            "be (3, H, W), and alike."
+        )
+    if min(depth, rows, columns) < 1:
+        raise ValueError(f"the grid has {depth}×{rows}×{columns} cells; each must be at least 1.")
+    photo, wanted = (x.detach().cpu().double()[None] for x in (before, after))
+    guide = photo.mean(1)
+    colours = photo[0].flatten(1)
+    affine = affine_fit(colours, wanted[0].flatten(1))
+    wanted = wanted - (affine[:, :3] @ colours + affine[:, 3:]).view_as(wanted)
+    # In colours of unit covariance the slopes and the offset of a cell hardly depend on each other.
+    mean = colours.mean(1, keepdim=True)
+    root = torch.linalg.cholesky(torch.cov(colours) + 1e-4 * torch.eye(3, dtype=torch.float64))
+    whitened = torch.linalg.solve_triangular(root, colours - mean, upper=False).view_as(photo)
+    shape = (1, 12, depth, rows, columns)
+    share = colours.shape[1] / (depth * rows * columns)
+    nothing = torch.zeros(shape, dtype=torch.float64)
+
+    def gather(residual: Tensor) -> Tensor:
+        gradient = bilateral_slice_apply_backward(residual, nothing, guide, whitened)[0]
+        return gradient.view(1, -1)
+
+    def normal(x: Tensor) -> Tensor:
+        grid = x.view(shape)
+        cost = _CHANGE * share * grid
+        for dim in (2, 3, 4):
+            difference = _DIFFERENCE * share * grid.diff(dim=dim)
+            cost.narrow(dim, 1, shape[dim] - 1).add_(difference)
+            cost.narrow(dim, 0, shape[dim] - 1).sub_(difference)
+        return gather(bilateral_slice_apply(grid, guide, whitened)) + cost.view(1, -1)
+
+    # The weights of the pixels for their squares, which add up to about half.
+    pixels = gather(torch.ones_like(photo)).view(shape)[:, 3::4].sum(1, keepdim=True) / 3
+    diagonal = (0.5 * pixels + share * (6 * _DIFFERENCE + _CHANGE)).expand(shape).reshape(1, -1)
+    b = gather(wanted)
+    change, _ = conjugate_gradients(
+        normal, lambda r: r / diagonal, b, torch.zeros_like(b), 1e-3, 500
+    )
+
+    # Back from the whitened colours: M W (x - mean) + m = (M W) x + (m - M W mean).
+    cells = change.view(3, 4, -1)
+    slopes = torch.einsum("ikn,kj->ijn", cells[:, :3], torch.linalg.inv(root))
+    offsets = cells[:, 3] - torch.einsum("ijn,j->in", slopes, mean[:, 0])
+    maps = torch.cat([slopes, offsets[:, None]], 1) + affine[..., None]
+    fitted = FittedGrid(depth, rows, columns)
+    fitted.grid.copy_(maps.view(shape[1:]))
+    return fitted

@@ -1,0 +1,86 @@
+"""Applying a trained network to photos: `load` and `apply`."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pydpst.feedforward.model_file import load_model, read_about
+from pydpst.photos.image import Source, load_image
+
+_STYLES = Path(__file__).parent.parent / "weights" / "styles"
+
+
+def styles() -> dict[str, str]:
+    """The bundled models: the note on authors and terms of each, by name."""
+    return {
+        path.stem: str(read_about(path, "model").get("license", ""))
+        for path in sorted(_STYLES.glob("*.safetensors"))
+    }
+
+
+def model_path(model: str | os.PathLike[str]) -> Path:
+    """The file of a model: of a bundled one by its name, or the path itself.
+
+    Raises:
+        ValueError: if there is no such file.
+    """
+    bundled = _STYLES / f"{os.fspath(model)}.safetensors"
+    if len(Path(model).parts) == 1 and bundled.is_file():
+        return bundled
+    if not Path(model).is_file():
+        names = ", ".join(path.stem for path in sorted(_STYLES.glob("*.safetensors")))
+        raise ValueError(
+            f"the model {os.fspath(model)} does not exist; give a model file or one of the bundled "
+            f"styles: {names}."
+        )
+    return Path(model)
+
+
+def load(model: str | os.PathLike[str]) -> nn.Module:
+    """The network of a model file, for `apply`.
+
+    Args:
+        model: the path of a file that `train` wrote, or the name of a bundled style.
+
+    Returns:
+        The network, which maps (B, 3, H, W) to the same, on the CPU.
+
+    Raises:
+        ValueError: if there is no such model, or the file is damaged, no model or of a newer
+            version.
+    """
+    return load_model(model_path(model))[0]
+
+
+@torch.no_grad()
+def apply(
+    model: nn.Module | str | os.PathLike[str], photo: Source, *, strength: float = 1.0
+) -> Tensor:
+    """Restyles a photo at its full resolution.
+
+    Args:
+        model: what `load` or `train` gave, or what `load` takes.
+        photo: as for `load_image`.
+        strength: 0 leaves the photo as it is, 1 is the model's result; what lies between is mixed,
+            up to 2 is extrapolated.
+
+    Returns:
+        (3, H, W), float32, in [0, 1], on the model's device.
+
+    Raises:
+        ValueError: for a model, photo or strength that is not as above.
+    """
+    if not (math.isfinite(strength) and 0 <= strength <= 2):
+        raise ValueError(f"strength is {strength}; it must be a number from 0 to 2.")
+    network = model if isinstance(model, nn.Module) else load(model)
+    device = next(network.parameters()).device
+    image = load_image(photo).to(device)
+    result: Tensor = network(image[None])[0]
+    if strength != 1:
+        result = torch.lerp(image, result, strength)
+    return result.clamp_(0, 1)

@@ -1,0 +1,263 @@
+"""Training a feed-forward network for one style (Johnson et al. 2016): `train`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pydpst import metrics
+from pydpst.feedforward.model_file import save_model
+from pydpst.feedforward.training_log import TrainingLog
+from pydpst.feedforward.training_photos import find_photos, read_photos
+from pydpst.feedforward.training_run import Processes, Run
+from pydpst.feedforward.training_settings import Settings
+from pydpst.losses.vgg import has_fast_bfloat16
+from pydpst.ops import choose_device
+from pydpst.photos.image import Source, load_image
+from pydpst.photos.resizing import resize
+from pydpst.transfer.linear import transfer_color
+
+_CHECKPOINT_SECONDS = 60.0
+# Photos held out are spread over the list, this many apart at least.
+_TRAINED_FOR_EACH_HELD_OUT = 4
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """What a callback is told: while photos are read, after each step and each validation.
+
+    Attributes:
+        stage: "read", "step" or "validate".
+        done: photos read, or steps done.
+        total: of how many.
+        losses: of the step, and their weighted sum, total.
+        metrics: of the validation: style_distance, edge_ssim and residual, means over the photos
+            held out, and the same of the linear colour transfer as linear_….
+    """
+
+    stage: str
+    done: int
+    total: int
+    losses: dict[str, float]
+    metrics: dict[str, float]
+
+
+def train(
+    style: Source,
+    photos: str | os.PathLike[str] | Sequence[Source],
+    *,
+    output: str | os.PathLike[str] | None = None,
+    model: str = "grid",
+    steps: int = Settings.steps,
+    batch: int = Settings.batch,
+    accumulate: int = 1,
+    size: int = Settings.size,
+    content_weight: float = Settings.content_weight,
+    style_weight: float = Settings.style_weight,
+    photorealism_weight: float = Settings.photorealism_weight,
+    edge_weight: float = Settings.edge_weight,
+    tv_weight: float = Settings.tv_weight,
+    held_out: int = Settings.held_out,
+    validate_steps: int | None = None,
+    checkpoint_steps: int = 200,
+    log: str | os.PathLike[str] | None = None,
+    tensorboard: bool = False,
+    resume: bool = False,
+    license: str = "",
+    precision: str | None = None,
+    device: str | torch.device | None = None,
+    seed: int = 0,
+    callback: Callable[[TrainingProgress], None] | None = None,
+) -> nn.Module:
+    """Trains a network that gives photos the style of one photo (Johnson et al. 2016).
+
+    The losses are those of `stylize`, without regions. Every photo and cut comes from the seed and
+    its number alone, so that a training that was killed and resumed gives the weights of one that
+    was not. Under ``torchrun`` the batch is shared among the processes.
+
+    Args:
+        style: the photo whose style the network learns, as for `load_image`.
+        photos: a folder, searched with its folders, or a list; unreadable ones are skipped with a
+            warning that names them. They are kept in memory, scaled down.
+        output: where to write the model, ending in .safetensors; while it trains there is a
+            checkpoint beside it. None: nothing is written.
+        model: "grid" is `BilateralGridNet`, "transformer" `TransformerNet`.
+        steps: of the optimiser.
+        batch: photos a step, over all processes.
+        accumulate: in how many parts each process takes its share of the batch, to save memory.
+        size: pixels of the longer side of what it is trained on, at most.
+        content_weight: of `ContentLoss`.
+        style_weight: of `StyleLoss`; the content's own is about 1.
+        photorealism_weight: of `PhotorealismLoss`.
+        edge_weight: of 1 less `metrics.edge_similarity`.
+        tv_weight: of `tv_loss`.
+        held_out: how many photos, evenly spread over the list, are kept for validation.
+        validate_steps: steps between validations; None is a fifth of the steps.
+        checkpoint_steps: steps between checkpoints; one is written every minute, too.
+        log: a folder for the losses (losses.jsonl) and for the restyled validation photos.
+        tensorboard: whether to log for TensorBoard, too, into the same folder.
+        resume: whether to go on from the checkpoint.
+        license: a note on authors and terms, kept in the model file.
+        precision: of the VGG network, and of TransformerNet: "float32" or "bfloat16"; None is
+            whichever is faster.
+        device: such as "cpu" or "cuda"; None is the GPU if there is one.
+        seed: of the weights, photos and cuts.
+        callback: told of the progress. Ctrl-C (KeyboardInterrupt) leaves a checkpoint.
+
+    Returns:
+        The network, ready to be applied, on the CPU.
+
+    Raises:
+        ValueError: for an argument that is not as above, with a sentence that names it.
+    """
+    target = choose_device(device)
+    if precision is None:
+        precision = "bfloat16" if has_fast_bfloat16(target) else "float32"
+    settings = Settings(
+        model=model,
+        steps=steps,
+        batch=batch,
+        size=size,
+        content_weight=content_weight,
+        style_weight=style_weight,
+        photorealism_weight=photorealism_weight,
+        edge_weight=edge_weight,
+        tv_weight=tv_weight,
+        held_out=held_out,
+        precision=precision,
+        seed=seed,
+    )
+    processes = Processes(target)
+    per_part, rest = divmod(batch, accumulate * processes.count)
+    if accumulate < 1 or rest:
+        raise ValueError(
+            f"the batch is {batch}; it must be a multiple of accumulate × processes, which is "
+            f"{accumulate} × {processes.count}."
+        )
+    checkpoint = _check_paths(output, log, tensorboard, resume)
+    tell = callback or (lambda progress: None)
+
+    example = resize(load_image(style, "style"), size)
+    chosen = find_photos(photos)
+    read = []
+    for number, photo in enumerate(read_photos(chosen, size), start=1):
+        read.append(photo)
+        tell(TrainingProgress("read", number, len(chosen), {}, {}))
+    training, validation = _hold_out([photo for photo in read if photo is not None], held_out, size)
+    run = Run(settings, example, training, processes, per_part, accumulate)
+    if resume:
+        assert checkpoint is not None
+        run.restore(checkpoint)
+    records = TrainingLog(log if processes.first else None, tensorboard, run.step)
+    every = validate_steps or max(1, steps // 5)
+    saved = time.monotonic()
+    try:
+        while run.step < steps:
+            losses = run.advance()
+            records.losses(run.step, losses)
+            tell(TrainingProgress("step", run.step, steps, losses, {}))
+            due = run.step % checkpoint_steps == 0 or time.monotonic() - saved > _CHECKPOINT_SECONDS
+            if due and checkpoint is not None and processes.first:
+                run.save(checkpoint)
+                saved = time.monotonic()
+            if validation and processes.first and (run.step % every == 0 or run.step == steps):
+                values = validate(run.network, validation, example, records, run.step)
+                tell(TrainingProgress("validate", run.step, steps, {}, values))
+    except KeyboardInterrupt:
+        if checkpoint is not None and processes.first:
+            run.save(checkpoint)
+        raise
+    finally:
+        records.close()
+        run.close()
+    network = run.network.cpu().eval()
+    if output is not None and processes.first:
+        about = {"training": asdict(settings), "photos": len(training), "license": license}
+        save_model(network, output, about)
+        assert checkpoint is not None
+        checkpoint.unlink(missing_ok=True)
+    return network
+
+
+def _check_paths(
+    output: str | os.PathLike[str] | None,
+    log: str | os.PathLike[str] | None,
+    tensorboard: bool,
+    resume: bool,
+) -> Path | None:
+    """The checkpoint's path, after a look at all paths."""
+    if tensorboard and log is None:
+        raise ValueError("tensorboard is on, but there is no log folder; give one.")
+    if output is None:
+        if resume:
+            raise ValueError("resume is on, but there is no output whose checkpoint it could be.")
+        return None
+    path = Path(output)
+    if path.suffix != ".safetensors":
+        raise ValueError(f"the output {path} must end in .safetensors.")
+    if path.is_dir() or not path.parent.is_dir():
+        raise ValueError(f"the output {path} must be a file in a folder that exists.")
+    checkpoint = path.with_suffix(".checkpoint")
+    if resume and not checkpoint.is_file():
+        raise ValueError(f"there is no checkpoint {checkpoint} to resume from; start without.")
+    return checkpoint
+
+
+def _hold_out(photos: list[Tensor], count: int, size: int) -> tuple[list[Tensor], list[Tensor]]:
+    """The photos to train on, uint8, and those to validate with, in [0, 1], at the size."""
+    if not photos:
+        raise ValueError("none of the photos can be read; give at least one that can.")
+    count = min(count, len(photos) // (1 + _TRAINED_FOR_EACH_HELD_OUT))
+    held = {(2 * i + 1) * len(photos) // (2 * count) for i in range(count)}
+    training = [photo for i, photo in enumerate(photos) if i not in held]
+    return training, [resize(photos[i].float() / 255, size) for i in sorted(held)]
+
+
+@torch.no_grad()
+def validate(
+    network: nn.Module,
+    photos: Sequence[Tensor],
+    style: Tensor,
+    records: TrainingLog | None = None,
+    step: int = 0,
+) -> dict[str, float]:
+    """The measures of `pydpst.metrics` of a network and of the linear colour transfer.
+
+    Args:
+        network: to be measured.
+        photos: (3, H, W) each, in [0, 1].
+        style: (3, H', W'), likewise.
+        records: where to keep the restyled photos and the measures.
+        step: which they are of.
+
+    Returns:
+        style_distance, edge_ssim and residual, means over the photos; those of the linear colour
+        transfer as linear_style_distance and so on.
+    """
+    device = next(network.parameters()).device
+    ones = torch.ones_like(style[:1])
+    sums: dict[str, float] = {}
+    for number, photo in enumerate(photos):
+        result = network(photo[None].to(device))[0].clamp(0, 1).cpu()
+        linear = transfer_color(photo, style, torch.ones_like(photo[:1]), ones)
+        for prefix, image in (("", result), ("linear_", linear)):
+            values = {
+                "style_distance": metrics.style_distances(
+                    metrics.Comparison(image, photo, style)
+                ).total,
+                "edge_ssim": metrics.edge_ssim(image, photo),
+                "residual": metrics.photorealism_residual(image, photo),
+            }
+            for name, value in values.items():
+                sums[prefix + name] = sums.get(prefix + name, 0.0) + value / len(photos)
+        if records is not None:
+            records.image(step, number, photo, result)
+    if records is not None:
+        records.metrics(step, sums)
+    return sums

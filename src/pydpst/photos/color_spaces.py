@@ -1,0 +1,47 @@
+"""Colour spaces: the curve of sRGB, luma, CIE L*a*b*."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# Of ITU-R BT.601.
+_LUMA = (0.299, 0.587, 0.114)
+
+
+def linear_of(srgb: Tensor) -> Tensor:
+    """Linear light of levels of sRGB (IEC 61966-2-1), both in [0, 1]."""
+    return torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+
+
+def srgb_of(linear: Tensor) -> Tensor:
+    """Levels of sRGB of linear light, both in [0, 1]."""
+    return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+def luma(image: Tensor) -> Tensor:
+    """The luma (H, W) of an image (3, H, W), by the weights of ITU-R BT.601."""
+    return torch.einsum("c,chw->hw", image.new_tensor(_LUMA), image)
+
+
+def lab(rgb: Tensor) -> Tensor:
+    """CIE 1976 L*a*b* of sRGB colours (IEC 61966-2-1), with the white of D65.
+
+    Args:
+        rgb: (3, N) in [0, 1].
+
+    Returns:
+        (3, N): L* in [0, 100], a* and b* about in [-110, 110].
+    """
+    to_xyz = rgb.new_tensor(
+        [
+            [0.4124564, 0.3575761, 0.1804375],
+            [0.2126729, 0.7151522, 0.0721750],
+            [0.0193339, 0.1191920, 0.9503041],
+        ]
+    )
+    ratio = (to_xyz / to_xyz.sum(1, keepdim=True)) @ linear_of(rgb)
+    x, y, z = torch.where(
+        ratio > (6 / 29) ** 3, ratio.clamp_min(0) ** (1 / 3), ratio * (29 / 6) ** 2 / 3 + 4 / 29
+    )
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])

@@ -1,0 +1,361 @@
+"""Picture files of strangers, decoded: their levels as stored, upright, and what else they say."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import stat
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import tifffile
+from PIL import Image, ImageCms, UnidentifiedImageError
+
+from pydpst.photos.metadata import Metadata, is_adobe_rgb, metadata_of, orientation_of
+from pydpst.photos.profiles import CHANNELS, Profile, adobe_rgb_profile, read_profile
+
+# The smallest side that leaves one pixel at conv5, which lies behind four halvings.
+MINIMUM_SIDE = 16
+# What JPEG holds.
+MAXIMUM_SIDE = 65500
+# Nothing that holds as many pixels as Pillow decodes is larger.
+_MAXIMUM_BYTES = 2**31
+
+# Raster formats only: others, such as EPS, make Pillow run an interpreter.
+_READABLE = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+HEIC = (".heic", ".heif")
+# Of 16-bit TIFF; others are unusual, and their decoders less tried.
+_TIFF_COMPRESSIONS = (
+    tifffile.COMPRESSION.NONE,
+    tifffile.COMPRESSION.LZW,
+    tifffile.COMPRESSION.DEFLATE,
+    tifffile.COMPRESSION.ADOBE_DEFLATE,
+    tifffile.COMPRESSION.PACKBITS,
+    tifffile.COMPRESSION.ZSTD,
+)
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+# Pillow's warnings are silenced while it reads headers; what filters them belongs to all threads.
+_silence = threading.Lock()
+
+Levels = np.ndarray[Any, Any]
+
+
+class _Refused(ValueError):
+    """Says what is wrong in a whole sentence; other errors are decoders' own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """What a picture file holds, upright.
+
+    Attributes:
+        levels: (H, W, 1) grey, (H, W, 3) RGB or (H, W, 4) CMYK, where 0 is no ink; uint8, uint16,
+            or float32 in [0, 1].
+        alpha: (H, W), of the same type; or None.
+        profile: of the levels; None where they are sRGB, or CMYK of an unknown press.
+        metadata: what else the file says; a profile only if it fits.
+    """
+
+    levels: Levels
+    alpha: Levels | None
+    profile: Profile | None
+    metadata: Metadata
+
+
+def open_image(
+    source: str | os.PathLike[str] | Image.Image, what: str = "the image"
+) -> Image.Image:
+    """A decoded picture, upright, in whatever mode it is stored.
+
+    Args:
+        source: the path of an image file, or a PIL image.
+        what: what to call the picture in an error, such as "the content mask".
+
+    Returns:
+        The picture with its EXIF orientation applied.
+
+    Raises:
+        ValueError: if it is no file, is of no format that is read, is damaged, has a side over
+            65500 pixels, or more pixels than Pillow decodes.
+        ImportError: if it is HEIC and pillow-heif is not installed.
+    """
+    what = _named(source, what)
+    with _sentences(what):
+        picture, _ = _open(source, what)
+        picture.load()
+        return _turned(picture)
+
+
+def size_of(source: str | os.PathLike[str] | Image.Image, what: str) -> tuple[int, int]:
+    """Height and width of a picture as stored, by its header; arguments and errors likewise."""
+    what = _named(source, what)
+    with _sentences(what):
+        picture, _ = _open(source, what)
+        return picture.height, picture.width
+
+
+def decode(source: str | os.PathLike[str] | Image.Image, what: str = "the image") -> Decoded:
+    """The first frame of a picture file, as stored.
+
+    Args:
+        source: as for `open_image`.
+        what: likewise.
+
+    Returns:
+        Levels, opacity and metadata. Palettes, YCbCr and Lab become RGB, black and white grey.
+
+    Raises:
+        ValueError: as `open_image` does, or if a side has fewer than 16 pixels.
+        ImportError: likewise.
+    """
+    what = _named(source, what)
+    with _sentences(what):
+        picture, data = _open(source, what)
+        if min(picture.size) < MINIMUM_SIDE:
+            raise _Refused(
+                f"{what} is {picture.width}×{picture.height} pixels; each side must have at least "
+                f"{MINIMUM_SIDE}."
+            )
+        if picture.format in ("GIF", "PNG", "WEBP") and getattr(picture, "is_animated", False):
+            warnings.warn(f"{what} has several frames; the first is taken.", stacklevel=3)
+        if data and _is_sixteen_bit(picture):
+            turn = orientation_of(picture)
+            levels, alpha = _sixteen_bit(picture, data, what)
+        else:
+            picture.load()
+            turn = orientation_of(picture)  # Pillow has turned TIFF by now, and says so
+            levels, alpha = _levels(picture, what)
+        with _silent():
+            metadata, damaged = metadata_of(picture, data)
+    if damaged:
+        warnings.warn(f"{what} has damaged metadata, which are left out.", stacklevel=3)
+    metadata, profile = _with_profile(metadata, levels.shape[2], what)
+    if profile is not None and profile.space == "rgb" and levels.shape[2] == 1:
+        levels = np.broadcast_to(levels, (*levels.shape[:2], 3))
+    if alpha is not None:
+        alpha = _turned_array(alpha, turn)
+    return Decoded(_turned_array(levels, turn), alpha, profile, metadata)
+
+
+def _with_profile(metadata: Metadata, channels: int, what: str) -> tuple[Metadata, Profile | None]:
+    if metadata.icc is None and channels == 3 and metadata.exif and is_adobe_rgb(metadata.exif):
+        metadata = replace(metadata, icc=adobe_rgb_profile())
+    if metadata.icc is None:
+        return metadata, None
+    try:
+        profile = read_profile(metadata.icc)
+        fitting = (channels,) if channels > 1 else (1, 3)
+        if profile is None or CHANNELS[profile.space] in fitting:
+            return metadata, profile
+        problem = f"a colour profile for {profile.space}"
+    except ValueError as error:
+        problem = f"a damaged colour profile ({error})"
+    warnings.warn(f"{what} has {problem}, which is left out.", stacklevel=4)
+    return replace(metadata, icc=None), None
+
+
+def _named(source: object, what: str) -> str:
+    return what if isinstance(source, Image.Image) else f"{what} {os.fspath(source)}"  # type: ignore[call-overload]
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    with _silence, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _sentences(what: str) -> Iterator[None]:
+    """What goes wrong with a file, in a sentence."""
+    try:
+        yield
+    except (_Refused, ImportError):
+        raise
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(f"{what} does not exist; give the path of an image file.") from None
+    except IsADirectoryError:
+        raise ValueError(f"{what} is a folder; give the path of an image file.") from None
+    except PermissionError:
+        raise ValueError(f"{what} may not be read; give a file that you may read.") from None
+    except UnidentifiedImageError:
+        raise ValueError(
+            f"{what} is not an image; give a file in one of the formats {', '.join(_READABLE)}, "
+            "HEIC."
+        ) from None
+    except Image.DecompressionBombError:
+        raise ValueError(
+            f"{what} has more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels, too many to decode "
+            "safely; make it smaller."
+        ) from None
+    except MemoryError:
+        raise MemoryError(f"{what} needs more memory than there is; make it smaller.") from None
+    except Exception as error:  # decoders raise whatever damaged bytes make them trip over
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ValueError(f"{what} cannot be decoded ({reason}); give an undamaged file.") from None
+
+
+def _open(
+    source: str | os.PathLike[str] | Image.Image, what: str
+) -> tuple[Image.Image, bytes | None]:
+    """A picture whose header is read, and the file's bytes."""
+    if isinstance(source, Image.Image):
+        return source, None
+    # Read whole, so that no file stays open and what fails from here on is the decoding.
+    data = _read(source, what)
+    formats: tuple[str, ...] = _READABLE
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
+        _register_heic(what)
+        formats = ("HEIF",)
+    with _silent():
+        picture = Image.open(io.BytesIO(data), formats=formats)
+    if max(picture.size) > MAXIMUM_SIDE:
+        raise _Refused(
+            f"{what} is {picture.width}×{picture.height} pixels; each side may have at most "
+            f"{MAXIMUM_SIDE}."
+        )
+    return picture, data
+
+
+def _read(path: str | os.PathLike[str], what: str) -> bytes:
+    # Opening a FIFO would otherwise wait for somebody to write to it.
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        status = os.fstat(file)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError
+        if not stat.S_ISREG(status.st_mode):
+            raise _Refused(f"{what} is no regular file; give the path of an image file.")
+        if status.st_size > _MAXIMUM_BYTES:
+            raise _Refused(
+                f"{what} has {status.st_size} bytes; a picture may have at most {_MAXIMUM_BYTES}."
+            )
+        with open(file, "rb", closefd=False) as reader:
+            return reader.read()
+    finally:
+        os.close(file)
+
+
+def _register_heic(what: str) -> None:
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        raise ImportError(
+            f"{what} is HEIC, which needs pillow-heif: pip install 'pydpst[heic]'."
+        ) from None
+    register_heif_opener(thumbnails=False)
+
+
+def _levels(picture: Image.Image, what: str) -> tuple[Levels, Levels | None]:
+    if picture.mode == "F":
+        return _unit(np.asarray(picture, np.float32), what), None
+    if picture.mode.startswith("I"):
+        levels = np.asarray(picture)
+        if levels.dtype.itemsize == 2:
+            return levels.astype(np.uint16)[..., None], None
+        return _unit(levels.astype(np.float32) / 65535, what), None
+    if picture.mode in ("CMYK", "LAB"):
+        if picture.mode == "LAB":
+            picture = _lab_to_rgb(picture)
+        return np.asarray(picture), None
+    grey = picture.mode in ("1", "L", "LA", "La")
+    if picture.has_transparency_data:
+        both = np.asarray(picture.convert("LA" if grey else "RGBA"))
+        return both[..., :-1], both[..., -1]
+    if grey:
+        return np.asarray(picture.convert("L"))[..., None], None
+    return np.asarray(picture.convert("RGB")), None
+
+
+def _unit(values: Levels, what: str) -> Levels:
+    if not np.isfinite(values).all():
+        raise _Refused(f"{what} holds NaN or infinity; its values must lie in [0, 1].")
+    low, high = values.min(), values.max()
+    if low < 0 or high > 1:
+        raise _Refused(f"{what} has values from {low:g} to {high:g}; they must lie in [0, 1].")
+    return values[..., None]
+
+
+def _lab_to_rgb(picture: Image.Image) -> Image.Image:
+    converted = ImageCms.profileToProfile(
+        picture, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
+    )
+    del picture.info["icc_profile"]
+    assert converted is not None
+    return converted
+
+
+def _is_sixteen_bit(picture: Image.Image) -> bool:
+    """Whether it is of several channels of 16 bits, of which Pillow would take the upper 8."""
+    several = picture.mode in ("RGB", "RGBA", "CMYK")
+    return several and ";16" in str(getattr(picture, "tile", ""))
+
+
+def _sixteen_bit(picture: Image.Image, data: bytes, what: str) -> tuple[Levels, Levels | None]:
+    if picture.format == "PNG":
+        stored, premultiplied = imagecodecs.png_decode(data), False
+    else:
+        stored, premultiplied = _sixteen_bit_tiff(picture, data, what)
+    if (
+        stored.dtype != np.uint16
+        or stored.ndim != 3
+        or stored[..., 0].size != math.prod(picture.size)
+    ):
+        raise ValueError(f"its pixels are {stored.dtype} of the shape {stored.shape}")
+    if stored.shape[2] == 2 or picture.mode == "RGBA":
+        levels, alpha = stored[..., :-1], stored[..., -1]
+        if premultiplied:
+            whole = np.maximum(alpha, 1)[..., None] / np.float32(65535)
+            levels = np.minimum(levels / whole, 65535).round().astype(np.uint16)
+        return levels, alpha
+    return stored[..., : len(picture.getbands())], None
+
+
+def _sixteen_bit_tiff(picture: Image.Image, data: bytes, what: str) -> tuple[Levels, bool]:
+    """Its pixels, and whether they are multiplied with their opacity."""
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages.first
+        if page.compression not in _TIFF_COMPRESSIONS:
+            known = ", ".join(compression.name for compression in _TIFF_COMPRESSIONS)
+            raise _Refused(
+                f"{what} is 16-bit TIFF of the compression {page.compression}; it must be one of "
+                f"{known}."
+            )
+        if page.imagelength * page.imagewidth != math.prod(picture.size):
+            raise ValueError("its directories contradict each other")
+        stored = page.asarray()
+        if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
+            stored = np.moveaxis(stored, 0, 2)
+        return stored, tifffile.EXTRASAMPLE.ASSOCALPHA in page.extrasamples
+
+
+def _turned(picture: Image.Image) -> Image.Image:
+    method = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }.get(orientation_of(picture))
+    return picture if method is None else picture.transpose(method)
+
+
+def _turned_array(levels: Levels, orientation: int) -> Levels:
+    """What is stored with an EXIF orientation, upright; a view."""
+    if orientation >= 5:
+        levels = levels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        levels = levels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        levels = levels[::-1]
+    return levels

@@ -1,0 +1,1 @@
+"""What is where in both photos, and what goes to what."""

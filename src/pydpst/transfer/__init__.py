@@ -1,0 +1,1 @@
+"""One photo's look, given to another."""

@@ -1,0 +1,172 @@
+"""Recipes: all that a look depends on but the photo, as a JSON file."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pydpst.photos.writing import write_whole
+from pydpst.transfer.optimize import stylize
+
+_KIND, _FORMAT = "pydpst recipe", 1
+_WEIGHTS = Path(__file__).parent.parent / "weights" / "vgg16.safetensors"
+_PACKAGES = ("pydpst", "torch")
+# Arguments of `pydpst.stylize` that belong to the photo, the machine or the caller.
+_NOT_OF_THE_LOOK = ("content", "content_mask", "device", "max_memory", "planned", "callback")
+_FILES = ("style", "style_mask")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A look, to be given to `pydpst.stylize` with a photo.
+
+    Attributes:
+        files: the style photo as style and, if the look has one, its label map as style_mask.
+        options: the other arguments of `pydpst.stylize`, all of them that belong to the look.
+        warnings: what here is not as it was when the recipe was written, a sentence each.
+    """
+
+    files: dict[str, Path]
+    options: dict[str, Any]
+    warnings: list[str] = field(default_factory=list)
+
+
+def save_recipe(
+    path: str | os.PathLike[str], style: str | os.PathLike[str], options: Mapping[str, Any]
+) -> None:
+    """Writes the recipe of a look, with checksums of its files and of the network's weights.
+
+    Args:
+        path: where to, ending in .json.
+        style: the file of the style photo.
+        options: keyword arguments of `pydpst.stylize`; the rest is as it is by default. Those that
+            belong to the photo or the machine (content_mask, device, max_memory) are left out.
+
+    Raises:
+        ValueError: if a file cannot be read.
+        OSError: if writing fails.
+    """
+    write_whole(Path(path), recipe_text(style, options).encode())
+
+
+def recipe_text(style: str | os.PathLike[str], options: Mapping[str, Any]) -> str:
+    """What `save_recipe` writes; arguments likewise."""
+    given = {name: value for name, value in options.items() if name not in _NOT_OF_THE_LOOK}
+    files = {"style": style, "style_mask": given.pop("style_mask", None)}
+    recipe = {
+        "kind": _KIND,
+        "format": _FORMAT,
+        "files": {
+            name: {"path": os.fspath(Path(file).resolve()), "sha256": _checksum(Path(file))}
+            for name, file in files.items()
+            if file is not None
+        },
+        "options": {**_defaults(), **given},
+        "weights": {_WEIGHTS.name: _checksum(_WEIGHTS)},
+        "versions": {name: version(name) for name in _PACKAGES},
+    }
+    return json.dumps(recipe, indent=2) + "\n"
+
+
+def load_recipe(path: str | os.PathLike[str]) -> Recipe:
+    """Reads what `save_recipe` wrote.
+
+    Args:
+        path: of the recipe. Files that it names and that are gone are looked for beside it.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        ValueError: if it is no recipe or of a newer version; if a file that it names is gone or
+            has changed, or the network's weights have.
+    """
+    path = Path(path)
+    recipe = _read(path)
+    files = {}
+    for name, file in recipe["files"].items():
+        what = name.replace("_", " ")
+        places = (Path(file["path"]), path.parent / Path(file["path"]).name)
+        found = next((place for place in places if place.is_file()), None)
+        if found is None:
+            raise ValueError(
+                f"the {what} {places[0]} of the recipe {path} does not exist; put it there or "
+                "beside the recipe."
+            )
+        if _checksum(found) != file["sha256"]:
+            raise ValueError(
+                f"the {what} {found} is not the one that the recipe {path} was written with; put "
+                "that one there or beside the recipe."
+            )
+        files[name] = found
+    if recipe["weights"] != {_WEIGHTS.name: _checksum(_WEIGHTS)}:
+        raise ValueError(
+            f"the recipe {path} was written with other weights of the VGG network; install "
+            f"pydpst {recipe['versions'].get('pydpst')}."
+        )
+    warnings = [
+        f"the recipe {path} was written with {name} {recipe['versions'].get(name)}, this is "
+        f"{version(name)}: results may differ."
+        for name in _PACKAGES
+        if recipe["versions"].get(name) != version(name)
+    ]
+    return Recipe(files, recipe["options"], warnings)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The JSON of a recipe, if it has the shape of one."""
+    try:
+        recipe = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"the recipe {path} cannot be read ({error.strerror}).") from None
+    except ValueError:
+        raise ValueError(
+            f"the recipe {path} is not JSON; give a file that --save-recipe wrote."
+        ) from None
+    if not isinstance(recipe, dict) or recipe.get("kind") != _KIND:
+        raise ValueError(f"{path} is not a recipe; give a file that --save-recipe wrote.")
+    if recipe.get("format") != _FORMAT:
+        raise ValueError(
+            f"the recipe {path} is of the format {recipe.get('format')}, this pydpst reads "
+            f"{_FORMAT}; install a newer one."
+        )
+    parts = [recipe.get(name) for name in ("files", "options", "weights", "versions")]
+    whole = all(isinstance(part, dict) for part in parts)
+    whole = whole and "style" in recipe["files"] and set(recipe["files"]) <= set(_FILES)
+    whole = whole and all(
+        isinstance(file, dict)
+        and isinstance(file.get("path"), str)
+        and isinstance(file.get("sha256"), str)
+        for file in recipe["files"].values()
+    )
+    if not whole:
+        raise ValueError(f"the recipe {path} is damaged; give a file that --save-recipe wrote.")
+    if unknown := set(recipe["options"]) - set(_defaults()):
+        raise ValueError(
+            f"the recipe {path} has an option {min(unknown)}, which is none of "
+            f"{', '.join(_defaults())}."
+        )
+    return recipe
+
+
+def _defaults() -> dict[str, Any]:
+    """The arguments of `pydpst.stylize` that belong to the look, as they are by default."""
+    return {
+        name: list(parameter.default) if name == "lock" else parameter.default
+        for name, parameter in inspect.signature(stylize).parameters.items()
+        if name not in (*_NOT_OF_THE_LOOK, *_FILES)
+    }
+
+
+def _checksum(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}).") from None
