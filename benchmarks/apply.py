@@ -18,7 +18,7 @@ from pydpst.feedforward.models import styles
 
 
 def measure(style: str, megapixels: float) -> None:
-    network = pydpst.load(style)
+    network = pydpst.load_model(style)
     height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
     photo = torch.rand(3, height, round(height * 4 / 3))
     times = []

@@ -19,7 +19,7 @@ from laplacian import medians, random_image
 from pydpst.losses.content import CONTENT_LAYERS
 from pydpst.losses.style import STYLE_LAYERS
 from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
-from pydpst.transfer.optimize import Level, Objective, descend
+from pydpst.transfer.pixels import Level, Objective, descend
 
 MEGAPIXELS = (0.0625, 0.125, 0.25, 0.5, 1.0)
 REGULARISERS = {

@@ -27,11 +27,11 @@ def main() -> None:
     print("| style | the photo itself | the other photos | synthetic pictures | no table |")
     print("|---|---|---|---|---|", flush=True)
     for style in styles():
-        network = pydpst.load(style)
+        network = pydpst.load_model(style)
         synthetic, _ = nearest_cube(network)
         rows = []
         for i, photo in enumerate(photos):
-            wanted = pydpst.apply(network, photo)
+            wanted = pydpst.apply_model(network, photo)
             cubes = [
                 nearest_cube(network, [photo])[0],
                 nearest_cube(network, photos[:i] + photos[i + 1 :])[0],

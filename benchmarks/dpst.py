@@ -29,8 +29,8 @@ import pydpst
 from pydpst.metrics import Comparison, evaluate
 from pydpst.photos.resizing import match_size, resize
 from pydpst.photos.writing import write_whole
-from pydpst.regions.labels import label_maps
-from pydpst.transfer.optimize import Progress
+from pydpst.regions.labels import MaskPair, label_maps
+from pydpst.transfer.stylize import Progress
 
 MODES = ("given", "auto")
 console = Console()
@@ -162,7 +162,9 @@ def main(
             seconds[mode] = stylized(pair, mode, results, size)
             paths[mode] = results / mode / f"{pair.number}.png"
         content, style = (resize(pydpst.load_image(p), size) for p in (pair.content, pair.style))
-        masks = label_maps(content, style, pair.content_mask, pair.style_mask).hard_masks()
+        masks = label_maps(
+            content, style, MaskPair(pair.content_mask, pair.style_mask)
+        ).hard_masks()
         cells = [
             labelled(content, f"{pair.number} content", shown),
             labelled(style, "style", shown),

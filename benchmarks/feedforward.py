@@ -66,8 +66,8 @@ def main() -> None:
     }
     for pair in options.models:
         name, _, model = pair.partition("=")
-        network = pydpst.load(model)
-        methods[name] = lambda photo, network=network: pydpst.apply(network, photo)
+        network = pydpst.load_model(model)
+        methods[name] = lambda photo, network=network: pydpst.apply_model(network, photo)
     if not options.no_optimisation:
         methods["optimisation"] = lambda photo: (
             pydpst.stylize(photo, style, size=options.size).image

@@ -137,7 +137,7 @@ def main() -> None:
             warps[(options.frames - 1) // 2] = None
         own = flicker(frames, warps)
         for style in options.styles:
-            network = pydpst.load(style)
+            network = pydpst.load_model(style)
             ratios = []
             for seconds in (1.0, 0.0, math.inf):
                 steady = SteadyNetwork(network, seconds)

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pydpst.matting.alpha import matte
+import pydpst
 from pydpst.matting.conjugate_gradients import conjugate_gradients
 from pydpst.matting.laplacian import MattingLaplacian
 from pydpst.matting.trimap import load_trimap
@@ -62,9 +62,10 @@ def versus(folder: Path) -> None:
         seen: dict[str, float] = {}
 
         def ours(method: str = method, radius: int = radius, seen: dict = seen) -> Tensor:
-            result = matte(image, trimap, method, radius, tol=1e-7)
-            seen["pydpst"] = result.convergence.residual
-            return result.alpha
+            def watch(convergence: pydpst.Convergence) -> None:
+                seen["pydpst"] = convergence.residual
+
+            return pydpst.estimate_alpha(image, trimap, method, radius, tol=1e-7, callback=watch)
 
         def other(function: Callable = theirs, seen: dict = seen) -> Tensor:
             def watch(
@@ -186,10 +187,14 @@ def one_size(folder: Path, megapixels: float) -> None:
     image, trimap, _ = load_case(folder, megapixels)
     if torch.cuda.is_available():
         image, trimap = image.cuda(), trimap.cuda()
-    matte(image[:, :64, :64], (torch.arange(64) / 63).round(decimals=1).expand(64, 64))
+    pydpst.estimate_alpha(
+        image[:, :64, :64], (torch.arange(64) / 63).round(decimals=1).expand(64, 64)
+    )
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
-    went = matte(image, trimap, tol=1e-7).convergence
+    steps: list[pydpst.Convergence] = []
+    pydpst.estimate_alpha(image, trimap, tol=1e-7, callback=steps.append)
+    went = steps[-1]
     seconds = time.perf_counter() - start
     used = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20
     if torch.cuda.is_available():

@@ -27,7 +27,7 @@ from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
 from pydpst.photos.resizing import resize
 from pydpst.regions.clusters import joint_regions
 from pydpst.transfer.linear import transfer_color
-from pydpst.transfer.optimize import Level, Objective, descend
+from pydpst.transfer.pixels import Level, Objective, descend
 
 PHOTOS = Path(__file__).parent.parent / "examples/photos"
 PAIRS = (("city_day", "city_night"), ("mountain_path", "mountain_evening"))

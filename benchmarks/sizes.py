@@ -43,7 +43,7 @@ def measure(content: Path, style: Path, size: int, device: str) -> dict[str, flo
     """Seconds, and the most MB that the process and the GPU held."""
     import torch
 
-    from pydpst.transfer.optimize import stylize
+    from pydpst.transfer.stylize import stylize
 
     start = time.perf_counter()
     stylize(content, style, size=size, device=device)
@@ -74,7 +74,7 @@ def mark_parts() -> None:
     from pydpst.losses.vgg import VGGFeatures
     from pydpst.matting.laplacian import MattingLaplacian
     from pydpst.regions.masks import Regions
-    from pydpst.transfer import optimize
+    from pydpst.transfer import pair as optimize
 
     modules = {
         "pydpst.photos.image": LOADING,
@@ -99,7 +99,7 @@ def shares(content: Path, style: Path, size: int, device: str) -> dict[str, floa
     os.environ["KINETO_LOG_LEVEL"] = "9"  # the profiler speaks of itself otherwise
     from torch.profiler import ProfilerActivity, profile, record_function
 
-    from pydpst.transfer.optimize import stylize
+    from pydpst.transfer.stylize import stylize
 
     mark_parts()
     on_gpu = device.startswith("cuda")

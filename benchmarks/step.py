@@ -22,7 +22,7 @@ from pydpst.losses.content import CONTENT_LAYERS
 from pydpst.losses.style import STYLE_LAYERS
 from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
 from pydpst.photos.resizing import resize
-from pydpst.transfer.optimize import Level, Objective, descend
+from pydpst.transfer.pixels import Level, Objective, descend
 
 PHOTOS = Path(__file__).parent.parent / "examples/photos"
 

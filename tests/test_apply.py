@@ -27,29 +27,29 @@ def model(tmp_path: Path, city_night: Path) -> Path:
 
 def test_strength_mixes(model: Path, small_photo: Path) -> None:
     photo = pydpst.load_image(small_photo)
-    network = pydpst.load(model)
-    full = pydpst.apply(network, small_photo)
+    network = pydpst.load_model(model)
+    full = pydpst.apply_model(network, small_photo)
     assert full.shape == photo.shape
     assert (full - photo).abs().mean() > 0.02
-    torch.testing.assert_close(pydpst.apply(network, photo, strength=0), photo)
-    half = pydpst.apply(model, photo, strength=0.5)
+    torch.testing.assert_close(pydpst.apply_model(network, photo, strength=0), photo)
+    half = pydpst.apply_model(model, photo, strength=0.5)
     inside = (full > 0) & (full < 1)
     torch.testing.assert_close(half[inside], ((photo + full) / 2)[inside])
     with pytest.raises(ValueError, match="strength is 3; it must be a number from 0 to 2"):
-        pydpst.apply(network, photo, strength=3)
+        pydpst.apply_model(network, photo, strength=3)
 
 
 def test_the_photo_given_is_not_changed(model: Path) -> None:
     photo = torch.rand(3, 40, 50)
     before = photo.clone()
-    pydpst.apply(model, photo, strength=0.5)
+    pydpst.apply_model(model, photo, strength=0.5)
     assert torch.equal(photo, before)
 
 
 def test_every_size_works(model: Path) -> None:
-    network = pydpst.load(model)
+    network = pydpst.load_model(model)
     for height, width in [(16, 16), (17, 301), (700, 16)]:
-        assert pydpst.apply(network, torch.rand(3, height, width)).shape == (3, height, width)
+        assert pydpst.apply_model(network, torch.rand(3, height, width)).shape == (3, height, width)
 
 
 def test_a_file_and_a_folder(run: Run, model: Path, small_photo: Path, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_bundled_styles_are_small_attributed_and_gentle(style: str, city_day: Pa
     assert model_path(style).stat().st_size <= 2e6
     assert "Style photo: " in styles()[style]
     photo = resize(pydpst.load_image(city_day), 256)
-    result = pydpst.apply(style, photo)
+    result = pydpst.apply_model(style, photo)
     assert (result - photo).abs().mean() > 0.02
     assert edge_ssim(result, photo) > 0.8
 

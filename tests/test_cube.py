@@ -97,7 +97,9 @@ def test_the_error_printed_is_that_of_the_file(run: Run, city_day: Path, tmp_pat
     code, err = run("export", "night", "--cube", output, "--photos", city_day, "--cube-size", "9")
     assert code == 0
     photo = resize(pydpst.load_image(city_day), 512)
-    error = 255 * np.abs(_look_up(_read(output), photo) - pydpst.apply("night", photo).numpy())
+    error = 255 * np.abs(
+        _look_up(_read(output), photo) - pydpst.apply_model("night", photo).numpy()
+    )
     assert f"off the model by {math.sqrt((error**2).mean()):.1f} of 255 levels" in err
     assert f"95 % by less than {np.percentile(error, 95):.1f}, over the photo" in err
 
@@ -105,7 +107,7 @@ def test_the_error_printed_is_that_of_the_file(run: Run, city_day: Path, tmp_pat
 def test_without_photos_it_is_nearer_than_nothing(run: Run, city_day: Path, tmp_path: Path) -> None:
     assert run("export", "night", "--cube", tmp_path / "night.cube", "--cube-size", "17")[0] == 0
     photo = resize(pydpst.load_image(city_day), 256)
-    wanted = pydpst.apply("night", photo)
+    wanted = pydpst.apply_model("night", photo)
     result = torch.from_numpy(_look_up(_read(tmp_path / "night.cube"), photo))
     assert level_error(result, wanted)[0] < 0.7 * level_error(photo, wanted)[0]
 

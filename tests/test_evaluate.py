@@ -20,7 +20,7 @@ import pydpst
 from pydpst.metrics import Comparison, evaluate
 from pydpst.metrics.report import heat_picture
 from pydpst.photos.resizing import match_size, resize
-from pydpst.regions.labels import label_maps
+from pydpst.regions.labels import MaskPair, label_maps
 
 MASKS = Path(__file__).parent.parent / "examples" / "masks"
 BITMAP = "data:image/jpeg;base64,"
@@ -70,7 +70,7 @@ def test_the_numbers_printed_are_those_of_the_metrics(photos: dict[str, Path]) -
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0
     day, night, dusk = (pydpst.load_image(photos[name]) for name in ("day", "night", "dusk"))
-    regions = label_maps(day, night, *masks)
+    regions = label_maps(day, night, MaskPair(*masks))
     want = evaluate(Comparison(dusk, day, night, *regions.hard_masks()))
     lines = {line.split("  ")[0].strip(): line for line in done.stdout.splitlines()}
     assert numbers_of(lines["style distance"]) == [pytest.approx(want.style.total, abs=6e-4)]
@@ -136,7 +136,7 @@ def test_the_content_is_scaled_to_the_result(
         (["day.png", "night.png", "."], "the result image . is a folder"),
         (["day.png", "night.png", "dusk.png", "--report", "out.png"], "must end in"),
         (["day.png", "night.png", "dusk.png", "--report", "no/out.html"], "does not exist"),
-        (["day.png", "night.png", "dusk.png", "--content-mask", "day.png"], "no --style-mask"),
+        (["day.png", "night.png", "dusk.png", "--content-mask", "day.png"], "no style mask"),
     ],
 )
 def test_bad_input(

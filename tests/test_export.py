@@ -30,7 +30,7 @@ def test_onnxruntime_gives_the_same(
     photo = pydpst.load_image(city_day)
     for one in (photo, photo[:, :301, :199], photo[:, :100, :77]):
         (have,) = session.run(None, {"photo": one[None].numpy()})
-        want = pydpst.apply(network, one, strength=0.7)
+        want = pydpst.apply_model(network, one, strength=0.7)
         torch.testing.assert_close(torch.from_numpy(have[0]), want, rtol=0, atol=1e-3)
 
 

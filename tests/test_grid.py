@@ -36,10 +36,10 @@ def test_a_local_look_is_followed_and_carried_to_full_size(
 ) -> None:
     photo = pydpst.load_image(city_day)
     small = resize(photo, 256)
-    fitted = fit_grid(small, pydpst.apply("night", small))
+    fitted = fit_grid(small, pydpst.apply_model("night", small))
     save_model(fitted, tmp_path / "look.safetensors", {})
     assert run("apply", tmp_path / "look.safetensors", city_day, "-o", tmp_path / "a.png")[0] == 0
-    wanted = pydpst.apply("night", photo)
+    wanted = pydpst.apply_model("night", photo)
     rms, percentile = level_error(pydpst.load_image(tmp_path / "a.png"), wanted)
     assert rms < 3
     assert percentile < 6

@@ -10,7 +10,6 @@ import torch
 
 import pydpst
 from pydpst.metrics import (
-    STYLE_LAYERS,
     Comparison,
     color_distances,
     edge_ssim,
@@ -18,6 +17,7 @@ from pydpst.metrics import (
     residual_map,
     style_distances,
 )
+from pydpst.metrics.style import STYLE_LAYERS
 from pydpst.metrics.wasserstein import sliced_quantiles
 from pydpst.photos.color_spaces import lab
 from pydpst.photos.resizing import resize

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,22 @@ PACKAGES = {
 }
 
 
+@lru_cache
+def is_there(program: str) -> bool:
+    """Whether this is the program meant, and not another of its name."""
+    if not shutil.which(program):
+        return False
+    option = "-ver" if program == "exiftool" else "-version" if program != "vips" else "--version"
+    known = {"exiftool": r"^\d+\.\d+$", "vips": "^vips", "vipsheader": "^vips"}
+    asked = ["vips", "--version"] if program == "vipsheader" else [program, option]
+    told = subprocess.run(asked, capture_output=True, text=True).stdout
+    return re.search(known.get(program, "ImageMagick"), told) is not None
+
+
 def call(program: str, *arguments: object) -> str:
     """Runs another program; what it printed."""
-    if not shutil.which(program):
-        pytest.skip(f"{program} is missing; install {PACKAGES[program]}")
+    if not is_there(program):
+        pytest.skip(f"{program} is missing or another; install {PACKAGES[program]}")
     done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout

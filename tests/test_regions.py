@@ -12,7 +12,7 @@ from PIL import Image
 import pydpst
 from pydpst.matting.guided import carry_to_size, guided_filter, local_affine
 from pydpst.photos.resizing import resize
-from pydpst.regions.labels import label_maps
+from pydpst.regions.labels import MaskPair, label_maps
 from pydpst.regions.masks import soft_masks
 from pydpst.transfer.linear import monge_kantorovich, transfer_color
 
@@ -33,7 +33,7 @@ def blank(width: int = 60, height: int = 40) -> torch.Tensor:
 
 
 def test_the_papers_colours_are_named_and_matched() -> None:
-    regions = label_maps(blank(), blank(), mask(SKY, CITY), mask(CITY, SKY))
+    regions = label_maps(blank(), blank(), MaskPair(mask(SKY, CITY), mask(CITY, SKY)))
     assert sorted(regions.names) == ["blue", "green"]
     assert regions.content.shape == (40, 60)
     assert (regions.content[:, :30] == regions.style[:, 30:]).all()
@@ -43,7 +43,7 @@ def test_the_papers_colours_are_named_and_matched() -> None:
 def test_antialiased_and_compressed_masks_keep_their_regions(tmp_path: Path) -> None:
     large = mask(SKY, CITY, (0, 0, 0), (255, 255, 255), size=(240, 160))
     large.resize((60, 40), Image.Resampling.LANCZOS).save(tmp_path / "mask.jpg", quality=80)
-    regions = label_maps(blank(), blank(), tmp_path / "mask.jpg", large)
+    regions = label_maps(blank(), blank(), MaskPair(tmp_path / "mask.jpg", large))
     assert sorted(regions.names) == ["black", "blue", "green", "white"]
 
 
@@ -51,7 +51,7 @@ def test_integers_are_labels() -> None:
     content = np.zeros((40, 60), dtype=np.uint8)
     content[:, 30:] = 1
     style = torch.from_numpy(1 - content)
-    regions = label_maps(blank(), blank(), content, style)
+    regions = label_maps(blank(), blank(), MaskPair(content, style))
     assert regions.names == ["0", "1"]
     assert regions.content.tolist() == content.tolist()
     assert regions.style.tolist() == (1 - content).tolist()
@@ -59,11 +59,11 @@ def test_integers_are_labels() -> None:
 
 def test_a_region_of_one_photo_is_left_out_with_a_warning() -> None:
     with pytest.warns(UserWarning, match="yellow is in the style mask only"):
-        regions = label_maps(blank(), blank(), mask(SKY, CITY), mask(SKY, CITY, WATER))
+        regions = label_maps(blank(), blank(), MaskPair(mask(SKY, CITY), mask(SKY, CITY, WATER)))
     assert regions.shared == len(regions.names) == 2
     assert (regions.style[:, 40:] == -1).all()
     with pytest.warns(UserWarning, match="yellow is in the content mask only"):
-        regions = label_maps(blank(), blank(), mask(SKY, CITY, WATER), mask(SKY, CITY))
+        regions = label_maps(blank(), blank(), MaskPair(mask(SKY, CITY, WATER), mask(SKY, CITY)))
     assert regions.shared == 2
     assert regions.names[2:] == ["yellow"]
     assert (regions.content[:, 40:] == 2).all()
@@ -71,15 +71,15 @@ def test_a_region_of_one_photo_is_left_out_with_a_warning() -> None:
 
 
 def test_masks_of_another_size_are_resized_only_if_the_aspect_agrees() -> None:
-    regions = label_maps(blank(), blank(), mask(SKY, size=(123, 82)), mask(SKY))
+    regions = label_maps(blank(), blank(), MaskPair(mask(SKY, size=(123, 82)), mask(SKY)))
     assert regions.content.shape == (40, 60)
     with pytest.raises(ValueError, match=r"80×40.*60×40"):
-        label_maps(blank(), blank(), mask(SKY, size=(80, 40)), mask(SKY))
+        label_maps(blank(), blank(), MaskPair(mask(SKY, size=(80, 40)), mask(SKY)))
 
 
 def test_masks_must_share_a_region() -> None:
     with pytest.raises(ValueError, match=r"share no region.*blue.*yellow"):
-        label_maps(blank(), blank(), mask(SKY), mask(WATER))
+        label_maps(blank(), blank(), MaskPair(mask(SKY), mask(WATER)))
 
 
 def test_soft_masks_sum_to_one_and_follow_the_photo() -> None:

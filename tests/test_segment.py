@@ -13,7 +13,7 @@ from PIL import Image
 import pydpst
 from pydpst.photos.resizing import resize
 from pydpst.regions.clusters import _paired, joint_regions
-from pydpst.regions.labels import label_maps
+from pydpst.regions.labels import MaskPair, label_maps
 from pydpst.regions.mask_colors import label_image
 
 
@@ -85,7 +85,7 @@ def test_label_maps_can_be_passed_back(
     assert run("segment", day, night, "-o", tmp_path / "maps", "--size", 320)[0] == 0
     found = joint_regions(*cities)
     maps = tmp_path / "maps" / "content.png", tmp_path / "maps" / "style.png"
-    back = label_maps(*cities, *maps)
+    back = label_maps(*cities, MaskPair(*maps))
     assert sorted(back.names) == sorted(found.names)
     for name in found.names:
         mine, theirs = found.names.index(name), back.names.index(name)

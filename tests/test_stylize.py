@@ -18,8 +18,8 @@ from pydpst.metrics import (
 )
 from pydpst.photos.resizing import resize
 from pydpst.regions.clusters import joint_regions
-from pydpst.transfer.optimize import Progress
 from pydpst.transfer.planning import level_sizes, level_steps
+from pydpst.transfer.stylize import Progress
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 import pydpst
 from pydpst.feedforward.criterion import Criterion
-from pydpst.feedforward.model_file import load_model, read_about, save_model
+from pydpst.feedforward.model_file import read_about, read_model, save_model
 from pydpst.feedforward.networks import BilateralGridNet, TransformerNet
 from pydpst.feedforward.training import TrainingProgress
 from pydpst.feedforward.training_photos import read_photos, sample, step_shape
@@ -70,7 +70,7 @@ def test_it_learns_and_writes_a_model(photos: Path, style: Path, tmp_path: Path)
     (last,) = [p.metrics for p in seen if p.stage == "validate" and p.done == 30]
     assert 0 < last["style_distance"] < 1.5
     assert 0 < last["linear_edge_ssim"] <= 1
-    loaded, about = load_model(tmp_path / "model.safetensors")
+    loaded, about = read_model(tmp_path / "model.safetensors")
     assert about["license"] == "a note"
     assert about["training"]["steps"] == 30
     for name, value in network.state_dict().items():

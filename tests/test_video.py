@@ -196,8 +196,8 @@ def test_turned_clips_become_upright(write: Callable[..., Path], quarters: int) 
 def test_the_look_is_that_of_the_model(write: Callable[..., Path]) -> None:
     clip = write()
     output = clip.with_stem("out")
-    apply_to_clip(pydpst.load("night"), clip, output, strength=0.5, seconds=0)
-    wanted = [pydpst.apply("night", frame, strength=0.5) for frame in _pictures(clip)]
+    apply_to_clip(pydpst.load_model("night"), clip, output, strength=0.5, seconds=0)
+    wanted = [pydpst.apply_model("night", frame, strength=0.5) for frame in _pictures(clip)]
     assert _distance(_pictures(output), wanted) < 1.5
     assert _distance(_pictures(clip), wanted) > 10
 
@@ -205,7 +205,7 @@ def test_the_look_is_that_of_the_model(write: Callable[..., Path]) -> None:
 def test_coefficients_are_averaged_until_a_cut(city_day: Path, city_night: Path) -> None:
     frames = _frames(city_day)
     darker = [frame * (0.7 if i % 2 else 1.0) for i, frame in enumerate(frames)]
-    network = pydpst.load("night")
+    network = pydpst.load_model("night")
 
     def changes(seconds: float) -> list[float]:
         steady = SteadyNetwork(network, seconds)
@@ -224,7 +224,7 @@ def test_coefficients_are_averaged_until_a_cut(city_day: Path, city_night: Path)
 
 
 def test_cuts_are_told_from_pans_and_flashes(city_day: Path, city_night: Path) -> None:
-    network = pydpst.load("night")
+    network = pydpst.load_model("night")
     photo, other = (resize(pydpst.load_image(path), 512)[None] for path in (city_day, city_night))
     for image, cut in [
         (other, True),
@@ -249,7 +249,7 @@ def test_the_result_flickers_no_more_than_the_clip(style: str, city_day: Path) -
         moved = [F.avg_pool2d(b[..., :-4] - a[..., 4:], side) for a, b in pairwise(frames)]
         return float(torch.stack(moved).square().mean().sqrt())
 
-    network = pydpst.load(style)
+    network = pydpst.load_model(style)
     results = {}
     for seconds in (0.0, 1.0):
         steady = SteadyNetwork(network, seconds)

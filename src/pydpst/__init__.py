@@ -6,7 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pydpst.feedforward.models import apply, load
+    from pydpst.feedforward.models import apply_model, load_model
+    from pydpst.feedforward.models import apply_model as apply
+    from pydpst.feedforward.models import load_model as load
     from pydpst.feedforward.networks import BilateralGridNet, TransformerNet
     from pydpst.feedforward.training import train
     from pydpst.matting.alpha import estimate_alpha
@@ -15,23 +17,52 @@ if TYPE_CHECKING:
     from pydpst.matting.laplacian import MattingLaplacian
     from pydpst.photos.image import load_image, save_image
     from pydpst.photos.photo import Photo, open_photo, save_photo
-    from pydpst.transfer.optimize import Result, stylize
+    from pydpst.transfer.look import Look
     from pydpst.transfer.planning import Plan, plan
+    from pydpst.transfer.stylize import Result, stylize
+
+_MODULES = {
+    "BilateralGridNet": "feedforward.networks",
+    "Convergence": "matting.conjugate_gradients",
+    "ConvergenceError": "matting.conjugate_gradients",
+    "Look": "transfer.look",
+    "MattingLaplacian": "matting.laplacian",
+    "Photo": "photos.photo",
+    "Plan": "transfer.planning",
+    "Result": "transfer.stylize",
+    "TransformerNet": "feedforward.networks",
+    "apply_model": "feedforward.models",
+    "estimate_alpha": "matting.alpha",
+    "estimate_foreground": "matting.foreground",
+    "load_image": "photos.image",
+    "load_model": "feedforward.models",
+    "open_photo": "photos.photo",
+    "plan": "transfer.planning",
+    "save_image": "photos.image",
+    "save_photo": "photos.photo",
+    "stylize": "transfer.stylize",
+    "train": "feedforward.training",
+}
+# Names of before 0.2.
+_OLD_NAMES = {"apply": "apply_model", "load": "load_model"}
 
 __all__ = [
     "BilateralGridNet",
     "Convergence",
     "ConvergenceError",
+    "Look",
     "MattingLaplacian",
     "Photo",
     "Plan",
     "Result",
     "TransformerNet",
     "apply",
+    "apply_model",
     "estimate_alpha",
     "estimate_foreground",
     "load",
     "load_image",
+    "load_model",
     "open_photo",
     "plan",
     "save_image",
@@ -40,31 +71,10 @@ __all__ = [
     "train",
 ]
 
-_MODULES = {
-    "BilateralGridNet": "feedforward.networks",
-    "Convergence": "matting.conjugate_gradients",
-    "ConvergenceError": "matting.conjugate_gradients",
-    "MattingLaplacian": "matting.laplacian",
-    "Photo": "photos.photo",
-    "Plan": "transfer.planning",
-    "Result": "transfer.optimize",
-    "TransformerNet": "feedforward.networks",
-    "apply": "feedforward.models",
-    "estimate_alpha": "matting.alpha",
-    "estimate_foreground": "matting.alpha",
-    "load": "feedforward.models",
-    "load_image": "photos.image",
-    "open_photo": "photos.photo",
-    "plan": "transfer.planning",
-    "save_image": "photos.image",
-    "save_photo": "photos.photo",
-    "stylize": "transfer.optimize",
-    "train": "feedforward.training",
-}
-
 
 def __getattr__(name: str) -> Any:
     """Imports a public name when it is first asked for, so that `pydpst --help` needs no torch."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    name = _OLD_NAMES.get(name, name)
+    if name in _MODULES:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pydpst.commands import say
-from pydpst.commands.batch import outputs_for, print_failures
+from pydpst.commands.batch import FAILURES, outputs_for, print_failures, reason_of
+from pydpst.commands.progress import progress_bar
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,7 +51,7 @@ def apply(
         apply_to_clips(model, photos, output, strength, device)
         return
     pairs = outputs_for(photos, output)
-    network = pydpst.load(model).to(choose_device(device))
+    network = pydpst.load_model(model).to(choose_device(device))
     start = time.monotonic()
     failures = _restyle_all(network, pairs, strength)
     done = len(pairs) - len(failures)
@@ -77,38 +78,34 @@ def _restyle_all(
     network: nn.Module, pairs: list[tuple[Path, Path]], strength: float
 ) -> dict[Path, str]:
     """Restyles photos while the next are decoded and the last are encoded; what went wrong."""
-    from rich.console import Console
-    from rich.progress import track
+    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
     import pydpst
-    from pydpst.photos.photo import save_photo
+    from pydpst.photos.photo import open_photo, save_photo
 
-    console = Console(stderr=True)
     failures: dict[Path, str] = {}
     writing: deque[tuple[Path, Future[None]]] = deque()
 
     def finish(photo: Path, future: Future[None]) -> None:
         try:
             future.result()
-        except (ValueError, OSError, MemoryError) as error:
-            failures[photo] = str(error) or type(error).__name__
+        except FAILURES as error:
+            failures[photo] = reason_of(error)
 
-    with ThreadPoolExecutor(_AHEAD) as readers, ThreadPoolExecutor(_AHEAD) as writers:
-        decoded = _decode_ahead(readers, pairs)
-        bar = track(
-            decoded,
-            description="photo",
-            total=len(pairs),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        for photo, result, future in bar:
+    columns = ("photo", MofNCompleteColumn(), "", TimeRemainingColumn())
+    with (
+        ThreadPoolExecutor(_AHEAD) as readers,
+        ThreadPoolExecutor(_AHEAD) as writers,
+        progress_bar(*columns, too_large="apply it on the CPU, by --device cpu") as bar,
+    ):
+        decoded = _ahead(readers, open_photo, [(photo, "input") for photo, _ in pairs])
+        numbered = bar.track(decoded, total=len(pairs))
+        for (photo, result), future in zip(pairs, numbered, strict=True):
             try:
                 original = future.result()
-                image = pydpst.apply(network, original.pixels, strength=strength).cpu()
-            except (ValueError, ImportError, OSError, MemoryError, RuntimeError) as error:
-                failures[photo] = str(error).partition("\n")[0] or type(error).__name__
+                image = pydpst.apply_model(network, original.pixels, strength=strength).cpu()
+            except FAILURES as error:
+                failures[photo] = reason_of(error)
                 continue
             writing.append((photo, writers.submit(save_photo, image, result, original)))
             ahead = 0 if image[0].numel() > _LARGE else _AHEAD
@@ -120,20 +117,18 @@ def _restyle_all(
     return failures
 
 
-def _decode_ahead(
-    readers: ThreadPoolExecutor, pairs: list[tuple[Path, Path]]
-) -> Iterator[tuple[Path, Path, Future[Photo]]]:
-    from pydpst.photos.photo import open_photo
-
-    waiting: deque[tuple[Path, Path, Future[Photo]]] = deque()
+def _ahead(
+    pool: ThreadPoolExecutor, read: Callable[..., Photo], calls: list[tuple[Any, ...]]
+) -> Iterator[Future[Photo]]:
+    """Photos in turn, the next few being read meanwhile, unless they are large."""
+    waiting: deque[Future[Photo]] = deque()
     ahead = 0
-    for photo, result in pairs:
-        waiting.append((photo, result, readers.submit(open_photo, photo, "input")))
+    for arguments in calls:
+        waiting.append(pool.submit(read, *arguments))
         while len(waiting) > ahead:
-            ahead = 0 if _is_large(waiting[0][2]) else _AHEAD
+            ahead = 0 if _is_large(waiting[0]) else _AHEAD
             yield waiting.popleft()
-    while waiting:
-        yield waiting.popleft()
+    yield from waiting
 
 
 def _is_large(future: Future[Photo]) -> bool:

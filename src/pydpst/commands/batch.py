@@ -5,6 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# What may be wrong with one photo of many, after which the others go on.
+FAILURES = (ValueError, ImportError, OSError, MemoryError, RuntimeError)
+
+
+def reason_of(error: BaseException) -> str:
+    """What went wrong, in a line."""
+    return str(error).partition("\n")[0] or type(error).__name__
+
 
 def outputs_for(photos: list[Path], output: Path) -> list[tuple[Path, Path]]:
     """Each photo, and where its result goes, in folders that are there.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from pydpst.commands import say
+from pydpst.commands.progress import progress_bar
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,28 +36,20 @@ def apply_to_clips(
         )
     for clip, result in zip(clips, results, strict=True):
         check_clip(clip, result)
-    network = pydpst.load(model).to(choose_device(device))
+    network = pydpst.load_model(model).to(choose_device(device))
     for clip, result in zip(clips, results, strict=True):
         _apply_to_clip(network, clip, result, strength)
 
 
 def _apply_to_clip(network: nn.Module, clip: Path, output: Path, strength: float) -> None:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import TimeRemainingColumn
 
     from pydpst.video.smooth_look import apply_to_clip
 
-    console = Console(stderr=True)
     start = time.monotonic()
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f} frames, {task.fields[rate]:.1f} a second"),
-        TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    rate = "{task.completed:.0f} frames, {task.fields[rate]:.1f} a second"
+    columns = ("{task.description}", "", rate, TimeRemainingColumn())
+    with progress_bar(*columns, too_large="give a smaller clip") as bar:
         task = bar.add_task(clip.name, rate=0.0)
 
         def progress(done: int, total: int | None) -> None:

@@ -35,20 +35,18 @@ def evaluate(
     from pydpst.photos.image import load_image
     from pydpst.photos.resizing import match_size, resize
     from pydpst.photos.writing import check_output, write_whole
-    from pydpst.regions.labels import label_maps
+    from pydpst.regions.labels import MaskPair, label_maps
 
     if report is not None:
         check_output(report, (".html", ".htm"))
-    if (content_mask is None) != (style_mask is None):
-        given, missing = ("content", "style") if style_mask is None else ("style", "content")
-        raise ValueError(f"there is a --{given}-mask but no --{missing}-mask; give both or none.")
+    mask_files = MaskPair.of(content_mask, style_mask)
     photos = [load_image(content, "content"), load_image(style, "style")]
     outcome = load_image(result, "result")
     photo = match_size(photos[0], outcome, "content", "result")
     example = resize(photos[1], max(outcome.shape[-2:]))
     masks, example_masks, names = None, None, ["all"]
-    if content_mask is not None and style_mask is not None:
-        regions = label_maps(photo, example, content_mask, style_mask)
+    if mask_files is not None:
+        regions = label_maps(photo, example, mask_files)
         masks, example_masks = regions.hard_masks()
         names = regions.names[: regions.shared]
 

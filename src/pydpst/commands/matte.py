@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pydpst.commands import check_paths, say
+from pydpst.commands.progress import progress_bar
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,20 +64,17 @@ def matte(
     behind = None if background is None else load_image(background, "background").to(target)
 
     start = time.monotonic()
-    result = _matte_with_progress(photo, load_trimap(trimap).to(target), method, radius)
-    save_alpha(result.alpha, output, bits)
+    alpha, interrupted = _solve(photo, load_trimap(trimap).to(target), method, radius)
+    save_alpha(alpha, output, bits)
     if cutout is not None:
-        foreground, _ = estimate_foreground(photo, result.alpha)
+        foreground, _ = estimate_foreground(photo, alpha)
         if behind is None:
-            save_image(_with_opacity(foreground, result.alpha), cutout)
+            save_image(_with_opacity(foreground, alpha), cutout)
         else:
-            save_image(
-                composite(foreground, _cover(behind, photo.shape[-2:]), result.alpha), cutout
-            )
-    height, width = result.alpha.shape
+            save_image(composite(foreground, _cover(behind, photo.shape[-2:]), alpha), cutout)
+    height, width = alpha.shape
     summary = f"{output}: {width}×{height} pixels, {time.monotonic() - start:.1f} s"
-    convergence = result.convergence
-    if convergence is not None and convergence.interrupted:
+    if interrupted:
         say(f"interrupted: wrote what there was, {summary}")
         raise typer.Exit(130)
     say(summary)
@@ -100,28 +98,21 @@ def _cover(photo: Tensor, size: Any) -> Tensor:
     return scaled[:, top : top + height, left : left + width]
 
 
-def _matte_with_progress(photo: Tensor, trimap: Tensor, method: str, radius: int | None) -> Any:
-    """Solves under a progress bar, if somebody is there to look at one."""
+def _solve(photo: Tensor, trimap: Tensor, method: str, radius: int | None) -> tuple[Tensor, bool]:
+    """Alpha, and whether Ctrl-C ended the solve; under a progress bar."""
     import math
 
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-    from torch import OutOfMemoryError
+    from rich.progress import TimeElapsedColumn
 
-    from pydpst.matting.alpha import matte
+    from pydpst.matting.alpha import estimate_alpha
 
     tol = 1e-6
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("solving"),
-        BarColumn(bar_width=20),
-        TextColumn("{task.fields[state]}"),
-        TimeElapsedColumn(),
-    )
+    columns = ("solving", "", "{task.fields[state]}", TimeElapsedColumn())
     with (
-        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar,
-        warnings.catch_warnings(),
+        progress_bar(*columns, too_large="scale the photo down") as bar,
+        warnings.catch_warnings(record=True) as caught,
     ):
+        warnings.simplefilter("always")
         task = bar.add_task("", total=-math.log(tol), state="")
 
         def show(convergence: Convergence) -> None:
@@ -129,9 +120,11 @@ def _matte_with_progress(photo: Tensor, trimap: Tensor, method: str, radius: int
             state = f"iteration {convergence.iterations}, residual {convergence.residual:.1e}"
             bar.update(task, completed=max(done, 0), state=state)
 
-        # An interruption is told of once, at the end.
-        warnings.filterwarnings("ignore", "the solve was interrupted")
-        try:
-            return matte(photo, trimap, method, radius, tol=tol, callback=show)
-        except OutOfMemoryError:
-            raise MemoryError("the GPU has too little memory; scale the photo down.") from None
+        alpha = estimate_alpha(photo, trimap, method, radius, tol=tol, callback=show)
+    # An interruption is told of once, at the end.
+    sentences = [str(warning.message) for warning in caught]
+    interrupted = any("was interrupted" in sentence for sentence in sentences)
+    for sentence in sentences:
+        if "was interrupted" not in sentence:
+            say(f"warning: {sentence}")
+    return alpha, interrupted

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from pydpst.commands import say
-from pydpst.commands.batch import outputs_for, print_failures
+from pydpst.commands.batch import FAILURES, outputs_for, print_failures, reason_of
+from pydpst.commands.progress import progress_bar
 
 if TYPE_CHECKING:
-    from pydpst.transfer.optimize import Progress, Result
     from pydpst.transfer.planning import Plan
+    from pydpst.transfer.stylize import Progress, Result
 
 # In the output folder: what its photos were made with.
 _RECIPE = "recipe.json"
@@ -33,38 +34,25 @@ def restyle(
     Returns:
         The result, and the working size that was planned.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-    from torch import OutOfMemoryError
+    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
     import pydpst
 
-    console = Console(stderr=True)
-    columns = (
-        TextColumn(f"{label}step"),
-        MofNCompleteColumn(),
-        BarColumn(bar_width=20),
-        TextColumn("{task.fields[losses]}"),
-        TimeRemainingColumn(),
-    )
     sizes: list[int] = []
 
     def planned(plan: Plan) -> None:
         say(f"{content}: {plan}")
         sizes.append(plan.size)
 
-    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    columns = (f"{label}step", MofNCompleteColumn(), "{task.fields[losses]}", TimeRemainingColumn())
+    with progress_bar(*columns, too_large="give a smaller --size") as bar:
         task = bar.add_task("", total=None, losses="")
 
         def show(progress: Progress) -> None:
             losses = " ".join(f"{name} {loss:.3g}" for name, loss in progress.losses.items())
             bar.update(task, completed=progress.step, total=progress.steps, losses=losses)
 
-        try:
-            result = pydpst.stylize(content, style, planned=planned, callback=show, **given)
-        except OutOfMemoryError:
-            raise MemoryError("the GPU has too little memory; give a smaller --size.") from None
+        result = pydpst.stylize(content, style, planned=planned, callback=show, **given)
     return result, sizes[0]
 
 
@@ -105,8 +93,8 @@ def restyle_folder(
                 restyled.save(result)
         except KeyboardInterrupt:
             interrupted = True
-        except (ValueError, ImportError, OSError, MemoryError, RuntimeError) as error:
-            failures[photo] = str(error).partition("\n")[0] or type(error).__name__
+        except FAILURES as error:
+            failures[photo] = reason_of(error)
         if interrupted:
             say(f"interrupted before {photo}; the same command goes on from there")
             raise typer.Exit(130)

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pydpst.commands import check_paths, say
+from pydpst.commands.options import given, takes
 from pydpst.commands.restyle import restyle, restyle_folder
+from pydpst.transfer.look import Look
 
 if TYPE_CHECKING:
-    from pydpst.transfer.optimize import Result
+    from pydpst.transfer.stylize import Result
 
 
+@takes(Look)
 def stylize(
     content: Annotated[
         Path, typer.Argument(metavar="CONTENT", help="The photo to restyle, or a folder of photos.")
@@ -32,45 +35,11 @@ def stylize(
         Path | None, typer.Option(help="Label map of the content's regions.")
     ] = None,
     style_mask: Annotated[Path | None, typer.Option(help="Label map of the style's.")] = None,
-    regions: Annotated[
-        str | None, typer.Option(help="Without masks: auto finds regions, none takes one.")
-    ] = None,
-    segmentation_model: Annotated[
-        str | None, typer.Option(help="A transformers model to find regions: a name or a folder.")
-    ] = None,
-    refine_masks: Annotated[
-        bool, typer.Option("--refine-masks", help="Let regions follow hair and branches; slower.")
-    ] = False,
-    size: Annotated[
-        int | None, typer.Option(help="Pixels of the longer side at which the look is found.")
-    ] = None,
     max_memory: Annotated[
         str | None,
         typer.Option(help="What the process may hold, such as 4GB; unset: what is free."),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Optimisation steps.")] = None,
-    content_weight: Annotated[float | None, typer.Option(help="Keep the content.")] = None,
-    style_weight: Annotated[float | None, typer.Option(help="Follow the style.")] = None,
-    photorealism_weight: Annotated[float | None, typer.Option(help="Stay a photo.")] = None,
-    tv_weight: Annotated[float | None, typer.Option(help="Avoid noise.")] = None,
-    init: Annotated[str | None, typer.Option(help="Start from: color, content, noise.")] = None,
-    smooth: Annotated[
-        bool | None,
-        typer.Option(help="End with the nearest local recolouring; unset: if it helps."),
-    ] = None,
-    preserve_luminance: Annotated[
-        bool, typer.Option("--preserve-luminance", help="Keep the photo's brightness.")
-    ] = False,
-    strength: Annotated[
-        list[str] | None,
-        typer.Option(help="From 0 to 1, or REGION=0.5 for a region; may be repeated."),
-    ] = None,
-    lock: Annotated[
-        list[str] | None,
-        typer.Option(metavar="REGION", help="Do not change a region; may be repeated."),
-    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of whatever is random.")] = None,
     compare: Annotated[
         Path | None, typer.Option(help="Also write content, style and result side by side.")
     ] = None,
@@ -87,44 +56,25 @@ def stylize(
         Path | None,
         typer.Option(help="Also write the nearest model for pydpst apply: LOOK.safetensors."),
     ] = None,
+    **options: Any,
 ) -> None:
     """Give the photo CONTENT the style of the photo STYLE; Ctrl-C writes the best so far.
 
     A folder's photos are restyled one by one; stopped and started again, it goes on.
     """
-    options = {
-        "style_mask": style_mask,
-        "regions": regions,
-        "segmentation_model": segmentation_model,
-        "refine_masks": refine_masks or None,
-        "size": size,
-        "max_memory": max_memory,
-        "steps": steps,
-        "content_weight": content_weight,
-        "style_weight": style_weight,
-        "photorealism_weight": photorealism_weight,
-        "tv_weight": tv_weight,
-        "init": init,
-        "smooth": smooth,
-        "preserve_luminance": preserve_luminance or None,
-        "strength": _strength(strength or []),
-        "lock": lock,
-        "device": device,
-        "seed": seed,
-    }
-    given = {name: value for name, value in options.items() if value is not None}
-    style, given = _look(style, recipe, given)
+    more = {"style_mask": style_mask, "max_memory": max_memory, "device": device}
+    style, arguments = _look(style, recipe, given({**options, **more}))
     if content.is_dir():
         for option, value in (
             ("--content-mask", content_mask),
-            ("--style-mask", given.get("style_mask")),
+            ("--style-mask", arguments.get("style_mask")),
             ("--compare", compare),
             ("--export-cube", export_cube),
             ("--export-grid", export_grid),
         ):
             if value is not None:
                 raise ValueError(f"{option} goes with one photo, but {content} is a folder.")
-        restyle_folder(content, style, output, save_recipe, given)
+        restyle_folder(content, style, output, save_recipe, arguments)
         return
     also = {
         "--compare": compare,
@@ -134,9 +84,9 @@ def stylize(
     }
     _check_outputs([content, style], output, also)
     start = time.monotonic()
-    result, size = restyle(content, style, {"content_mask": content_mask, **given})
+    result, size = restyle(content, style, {"content_mask": content_mask, **arguments})
     result.save(output)
-    _write_also(result, content, style, also, {**given, "size": size})
+    _write_also(result, content, style, also, {**arguments, "size": size})
     height, width = result.image.shape[-2:]
     summary = f"{output}: {width}×{height} pixels, {time.monotonic() - start:.1f} s"
     if result.interrupted:
@@ -212,21 +162,3 @@ def _write_also(
             f"{path}: off the result by {rms:.1f} of 255 levels (RMS), 95 % by less than "
             f"{percentile:.1f}"
         )
-
-
-def _strength(values: list[str]) -> float | dict[str, float] | None:
-    """One number, or numbers by region."""
-    pairs = [value.rpartition("=") for value in values]
-    try:
-        numbers = {region: float(number) for region, _, number in pairs}
-    except ValueError:
-        raise ValueError(
-            f"--strength is {' '.join(values)}; it must be a number, or REGION=NUMBER."
-        ) from None
-    if "" not in numbers:
-        return numbers or None
-    if len(values) > 1:
-        raise ValueError(
-            f"--strength is {' '.join(values)}; it must be one number, or REGION=NUMBER for each."
-        )
-    return numbers[""]

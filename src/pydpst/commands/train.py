@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,66 +10,47 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pydpst.commands import say
+from pydpst.commands.options import given, takes
+from pydpst.commands.progress import progress_bar
+from pydpst.feedforward.training_settings import Settings
 
 if TYPE_CHECKING:
     from pydpst.feedforward.training import TrainingProgress
 
 
+@takes(Settings)
 def train(
     style: Annotated[Path, typer.Argument(metavar="STYLE", help="The photo to learn from.")],
     photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="A folder of photos.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Where to write: MODEL.safetensors.")
     ],
-    model: Annotated[str | None, typer.Option(help="grid or transformer.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Photos a step.")] = None,
     accumulate: Annotated[int | None, typer.Option(help="Parts of a batch.")] = None,
-    size: Annotated[int | None, typer.Option(help="Pixels of the longer side.")] = None,
-    content_weight: Annotated[float | None, typer.Option(help="Keep the content.")] = None,
-    style_weight: Annotated[float | None, typer.Option(help="Follow the style.")] = None,
-    photorealism_weight: Annotated[float | None, typer.Option(help="Stay a photo.")] = None,
-    edge_weight: Annotated[float | None, typer.Option(help="Keep the edges.")] = None,
-    tv_weight: Annotated[float | None, typer.Option(help="Avoid noise.")] = None,
-    held_out: Annotated[int | None, typer.Option(help="Photos for validation.")] = None,
     validate_steps: Annotated[int | None, typer.Option(help="Steps between validations.")] = None,
     checkpoint_steps: Annotated[int | None, typer.Option(help="Steps between checkpoints.")] = None,
     log: Annotated[Path | None, typer.Option(help="Folder for losses and photos.")] = None,
     tensorboard: Annotated[bool, typer.Option(help="Log for TensorBoard, too.")] = False,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint.")] = False,
     license: Annotated[str | None, typer.Option(help="A note on authors and terms.")] = None,
-    precision: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of whatever is random.")] = None,
+    **options: Any,
 ) -> None:
     """Train a network that gives photos the style of the photo STYLE."""
-    options = {
-        "model": model,
-        "steps": steps,
-        "batch": batch,
+    more = {
         "accumulate": accumulate,
-        "size": size,
-        "content_weight": content_weight,
-        "style_weight": style_weight,
-        "photorealism_weight": photorealism_weight,
-        "edge_weight": edge_weight,
-        "tv_weight": tv_weight,
-        "held_out": held_out,
         "validate_steps": validate_steps,
         "checkpoint_steps": checkpoint_steps,
         "log": log,
         "license": license,
-        "precision": precision,
         "device": device,
-        "seed": seed,
     }
-    given = {name: value for name, value in options.items() if value is not None}
+    arguments = given({**options, **more})
     if output.resolve() == style.resolve():
         raise ValueError(f"the output {output} is also the style; choose another name for it.")
     start = time.monotonic()
     try:
         _train_with_progress(
-            style, photos, output=output, tensorboard=tensorboard, resume=resume, **given
+            style, photos, output=output, tensorboard=tensorboard, resume=resume, **arguments
         )
     except KeyboardInterrupt:
         say(f"interrupted: {output.with_suffix('.checkpoint')} is there; --resume goes on from it")
@@ -76,28 +58,21 @@ def train(
     say(f"{output}: {time.monotonic() - start:.0f} s")
 
 
-def _train_with_progress(style: Path, photos: Path, **given: Any) -> None:
+def _train_with_progress(style: Path, photos: Path, **arguments: Any) -> None:
     """Calls `pydpst.train` under a progress bar; measures are printed as they come."""
-    import os
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-    from torch import OutOfMemoryError
+    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
     import pydpst
 
-    console = Console(stderr=True)
-    first = os.environ.get("RANK", "0") == "0"
     columns = (
-        TextColumn("{task.description}"),
+        "{task.description}",
         MofNCompleteColumn(),
-        BarColumn(bar_width=20),
-        TextColumn("{task.fields[losses]}"),
+        "{task.fields[losses]}",
         TimeRemainingColumn(),
     )
-    shown = console.is_terminal and first
-    with Bar(*columns, console=console, transient=True, disable=not shown) as bar:
+    first = os.environ.get("RANK", "0") == "0"
+    remedy = "give a smaller --size, or a larger --accumulate"
+    with progress_bar(*columns, too_large=remedy, shown=first) as bar:
         task = bar.add_task("photo", total=None, losses="")
 
         def show(progress: TrainingProgress) -> None:
@@ -119,9 +94,4 @@ def _train_with_progress(style: Path, photos: Path, **given: Any) -> None:
                 losses=losses,
             )
 
-        try:
-            pydpst.train(style, photos, callback=show, **given)
-        except OutOfMemoryError:
-            raise MemoryError(
-                "the GPU has too little memory; give a smaller --size, or a larger --accumulate."
-            ) from None
+        pydpst.train(style, photos, callback=show, **arguments)

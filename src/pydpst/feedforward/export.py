@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from pydpst.feedforward.cube import apply_cube, check_cube_size, fit_cube, write_cube
 from pydpst.feedforward.grid import fit_grid
 from pydpst.feedforward.model_file import save_model
-from pydpst.feedforward.models import apply, load
+from pydpst.feedforward.models import apply_model, load_model
 from pydpst.feedforward.networks import BilateralGridNet
 from pydpst.feedforward.training_photos import find_photos
 from pydpst.metrics.levels import level_error
 from pydpst.ops.reference import bilateral_slice_apply
-from pydpst.photos.image import Source, load_image
+from pydpst.photos.decode import Source
+from pydpst.photos.image import load_image
 from pydpst.photos.resizing import resize
 from pydpst.photos.writing import check_output
 
@@ -73,7 +74,7 @@ def export_onnx(
     """
     if Path(path).suffix != ".onnx":
         raise ValueError(f"the output {path} must end in .onnx.")
-    network = model if isinstance(model, nn.Module) else load(model)
+    network = model if isinstance(model, nn.Module) else load_model(model)
     if not isinstance(network, BilateralGridNet):
         raise ValueError("only models of the kind grid can be exported as ONNX.")
     try:
@@ -141,12 +142,12 @@ def nearest_cube(
         ValueError: for an argument that is not as above, or if no photo is readable.
     """
     check_cube_size(size)
-    network = model if isinstance(model, nn.Module) else load(model)
+    network = model if isinstance(model, nn.Module) else load_model(model)
     sources = None if photos is None else find_photos(photos)
     before, after = [], []
     for picture in _synthetic_photos() if sources is None else _small_photos(sources):
         stride = 1 if sources is None else -(-len(sources) * picture[0].numel() // _PIXELS)
-        result = apply(network, picture, strength=strength).cpu()
+        result = apply_model(network, picture, strength=strength).cpu()
         before.append(picture.flatten(1)[:, ::stride])
         after.append(result.flatten(1)[:, ::stride])
     if not before:

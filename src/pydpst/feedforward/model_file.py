@@ -104,7 +104,7 @@ def save_model(network: nn.Module, path: str | os.PathLike[str], about: dict[str
     write_tensors(path, network.state_dict(), "model", about)
 
 
-def load_model(path: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:
+def read_model(path: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:
     """The network of a model file, ready to be applied, and what else the file says.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Applying a trained network to photos: `load` and `apply`."""
+"""Applying a trained network to photos: `load_model` and `apply_model`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pydpst.feedforward.model_file import load_model, read_about
-from pydpst.photos.image import Source, load_image
+from pydpst.feedforward.model_file import read_about, read_model
+from pydpst.photos.decode import Source
+from pydpst.photos.image import load_image
 
 _STYLES = Path(__file__).parent.parent / "weights" / "styles"
 
@@ -41,8 +42,8 @@ def model_path(model: str | os.PathLike[str]) -> Path:
     return Path(model)
 
 
-def load(model: str | os.PathLike[str]) -> nn.Module:
-    """The network of a model file, for `apply`.
+def load_model(model: str | os.PathLike[str]) -> nn.Module:
+    """The network of a model file, for `apply_model`.
 
     Args:
         model: the path of a file that `train` wrote, or the name of a bundled style.
@@ -54,17 +55,17 @@ def load(model: str | os.PathLike[str]) -> nn.Module:
         ValueError: if there is no such model, or the file is damaged, no model or of a newer
             version.
     """
-    return load_model(model_path(model))[0]
+    return read_model(model_path(model))[0]
 
 
 @torch.no_grad()
-def apply(
+def apply_model(
     model: nn.Module | str | os.PathLike[str], photo: Source, *, strength: float = 1.0
 ) -> Tensor:
     """Restyles a photo at its full resolution.
 
     Args:
-        model: what `load` or `train` gave, or what `load` takes.
+        model: what `load_model` or `train` gave, or what `load_model` takes.
         photo: as for `load_image`.
         strength: 0 leaves the photo as it is, 1 is the model's result; what lies between is mixed,
             up to 2 is extrapolated.
@@ -77,7 +78,7 @@ def apply(
     """
     if not (math.isfinite(strength) and 0 <= strength <= 2):
         raise ValueError(f"strength is {strength}; it must be a number from 0 to 2.")
-    network = model if isinstance(model, nn.Module) else load(model)
+    network = model if isinstance(model, nn.Module) else load_model(model)
     device = next(network.parameters()).device
     image = load_image(photo).to(device)
     result: Tensor = network(image[None])[0]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +18,12 @@ from pydpst.feedforward.training_log import TrainingLog
 from pydpst.feedforward.training_photos import find_photos, read_photos
 from pydpst.feedforward.training_run import Processes, Run
 from pydpst.feedforward.training_settings import Settings
-from pydpst.losses.vgg import has_fast_bfloat16
 from pydpst.ops import choose_device
-from pydpst.photos.image import Source, load_image
+from pydpst.photos.decode import Source
+from pydpst.photos.image import load_image
 from pydpst.photos.resizing import resize
 from pydpst.transfer.linear import transfer_color
+from pydpst.transfer.options import takes
 
 _CHECKPOINT_SECONDS = 60.0
 # Photos held out are spread over the list, this many apart at least.
@@ -48,32 +50,22 @@ class TrainingProgress:
     metrics: dict[str, float]
 
 
+@takes(Settings)
 def train(
     style: Source,
     photos: str | os.PathLike[str] | Sequence[Source],
     *,
     output: str | os.PathLike[str] | None = None,
-    model: str = "grid",
-    steps: int = Settings.steps,
-    batch: int = Settings.batch,
     accumulate: int = 1,
-    size: int = Settings.size,
-    content_weight: float = Settings.content_weight,
-    style_weight: float = Settings.style_weight,
-    photorealism_weight: float = Settings.photorealism_weight,
-    edge_weight: float = Settings.edge_weight,
-    tv_weight: float = Settings.tv_weight,
-    held_out: int = Settings.held_out,
     validate_steps: int | None = None,
     checkpoint_steps: int = 200,
     log: str | os.PathLike[str] | None = None,
     tensorboard: bool = False,
     resume: bool = False,
     license: str = "",
-    precision: str | None = None,
     device: str | torch.device | None = None,
-    seed: int = 0,
     callback: Callable[[TrainingProgress], None] | None = None,
+    **options: Any,
 ) -> nn.Module:
     """Trains a network that gives photos the style of one photo (Johnson et al. 2016).
 
@@ -87,28 +79,17 @@ def train(
             warning that names them. They are kept in memory, scaled down.
         output: where to write the model, ending in .safetensors; while it trains there is a
             checkpoint beside it. None: nothing is written.
-        model: "grid" is `BilateralGridNet`, "transformer" `TransformerNet`.
-        steps: of the optimiser.
-        batch: photos a step, over all processes.
         accumulate: in how many parts each process takes its share of the batch, to save memory.
-        size: pixels of the longer side of what it is trained on, at most.
-        content_weight: of `ContentLoss`.
-        style_weight: of `StyleLoss`; the content's own is about 1.
-        photorealism_weight: of `PhotorealismLoss`.
-        edge_weight: of 1 less `metrics.edge_similarity`.
-        tv_weight: of `tv_loss`.
-        held_out: how many photos, evenly spread over the list, are kept for validation.
         validate_steps: steps between validations; None is a fifth of the steps.
         checkpoint_steps: steps between checkpoints; one is written every minute, too.
         log: a folder for the losses (losses.jsonl) and for the restyled validation photos.
         tensorboard: whether to log for TensorBoard, too, into the same folder.
         resume: whether to go on from the checkpoint.
         license: a note on authors and terms, kept in the model file.
-        precision: of the VGG network, and of TransformerNet: "float32" or "bfloat16"; None is
-            whichever is faster.
         device: such as "cpu" or "cuda"; None is the GPU if there is one.
-        seed: of the weights, photos and cuts.
         callback: told of the progress. Ctrl-C (KeyboardInterrupt) leaves a checkpoint.
+        **options: what the weights depend on, the fields of `Settings`:
+        {options}
 
     Returns:
         The network, ready to be applied, on the CPU.
@@ -116,73 +97,73 @@ def train(
     Raises:
         ValueError: for an argument that is not as above, with a sentence that names it.
     """
-    target = choose_device(device)
-    if precision is None:
-        precision = "bfloat16" if has_fast_bfloat16(target) else "float32"
-    settings = Settings(
-        model=model,
-        steps=steps,
-        batch=batch,
-        size=size,
-        content_weight=content_weight,
-        style_weight=style_weight,
-        photorealism_weight=photorealism_weight,
-        edge_weight=edge_weight,
-        tv_weight=tv_weight,
-        held_out=held_out,
-        precision=precision,
-        seed=seed,
-    )
-    processes = Processes(target)
-    per_part, rest = divmod(batch, accumulate * processes.count)
-    if accumulate < 1 or rest:
-        raise ValueError(
-            f"the batch is {batch}; it must be a multiple of accumulate × processes, which is "
-            f"{accumulate} × {processes.count}."
-        )
+    processes = Processes(choose_device(device))
+    settings = Settings(**options).on(processes.device)
+    per_part = processes.share(settings.batch, accumulate)
     checkpoint = _check_paths(output, log, tensorboard, resume)
     tell = callback or (lambda progress: None)
-
-    example = resize(load_image(style, "style"), size)
-    chosen = find_photos(photos)
-    read = []
-    for number, photo in enumerate(read_photos(chosen, size), start=1):
-        read.append(photo)
-        tell(TrainingProgress("read", number, len(chosen), {}, {}))
-    training, validation = _hold_out([photo for photo in read if photo is not None], held_out, size)
+    example = resize(load_image(style, "style"), settings.size)
+    training, validation = _read(photos, settings, tell)
     run = Run(settings, example, training, processes, per_part, accumulate)
-    if resume:
-        assert checkpoint is not None
+    if resume and checkpoint is not None:
         run.restore(checkpoint)
     records = TrainingLog(log if processes.first else None, tensorboard, run.step)
-    every = validate_steps or max(1, steps // 5)
-    saved = time.monotonic()
+    saving = _Saving(run, checkpoint if processes.first else None, checkpoint_steps)
+    every = validate_steps or max(1, settings.steps // 5)
     try:
-        while run.step < steps:
-            losses = run.advance()
+        for losses in run.steps():
             records.losses(run.step, losses)
-            tell(TrainingProgress("step", run.step, steps, losses, {}))
-            due = run.step % checkpoint_steps == 0 or time.monotonic() - saved > _CHECKPOINT_SECONDS
-            if due and checkpoint is not None and processes.first:
-                run.save(checkpoint)
-                saved = time.monotonic()
-            if validation and processes.first and (run.step % every == 0 or run.step == steps):
+            tell(TrainingProgress("step", run.step, settings.steps, losses, {}))
+            saving.if_due()
+            due = run.step % every == 0 or run.step == settings.steps
+            if validation and processes.first and due:
                 values = validate(run.network, validation, example, records, run.step)
-                tell(TrainingProgress("validate", run.step, steps, {}, values))
+                tell(TrainingProgress("validate", run.step, settings.steps, {}, values))
     except KeyboardInterrupt:
-        if checkpoint is not None and processes.first:
-            run.save(checkpoint)
+        saving.now()
         raise
     finally:
         records.close()
         run.close()
     network = run.network.cpu().eval()
-    if output is not None and processes.first:
+    if output is not None and checkpoint is not None and processes.first:
         about = {"training": asdict(settings), "photos": len(training), "license": license}
         save_model(network, output, about)
-        assert checkpoint is not None
         checkpoint.unlink(missing_ok=True)
     return network
+
+
+class _Saving:
+    """When a run's checkpoint is written: every so many steps, and every minute."""
+
+    def __init__(self, run: Run, path: Path | None, steps: int) -> None:
+        self._run, self._path, self._steps = run, path, steps
+        self._last = time.monotonic()
+
+    def if_due(self) -> None:
+        late = time.monotonic() - self._last > _CHECKPOINT_SECONDS
+        if late or self._run.step % self._steps == 0:
+            self.now()
+
+    def now(self) -> None:
+        if self._path is not None:
+            self._run.save(self._path)
+            self._last = time.monotonic()
+
+
+def _read(
+    photos: str | os.PathLike[str] | Sequence[Source],
+    settings: Settings,
+    tell: Callable[[TrainingProgress], None],
+) -> tuple[list[Tensor], list[Tensor]]:
+    """The photos to train on, and those to validate with."""
+    chosen = find_photos(photos)
+    read = []
+    for number, photo in enumerate(read_photos(chosen, settings.size), start=1):
+        read.append(photo)
+        tell(TrainingProgress("read", number, len(chosen), {}, {}))
+    found = [photo for photo in read if photo is not None]
+    return _hold_out(found, settings.held_out, settings.size)
 
 
 def _check_paths(

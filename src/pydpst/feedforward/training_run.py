@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -43,6 +43,16 @@ class Processes:
             torch.cuda.set_device(self.device)
         if not dist.is_initialized():
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+
+    def share(self, batch: int, accumulate: int) -> int:
+        """How many photos a part has, of a batch that each process takes in so many parts."""
+        per_part, rest = divmod(batch, accumulate * self.count) if accumulate >= 1 else (0, 1)
+        if rest:
+            raise ValueError(
+                f"the batch is {batch}; it must be a multiple of accumulate × processes, which is "
+                f"{accumulate} × {self.count}."
+            )
+        return per_part
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean over the processes of a tensor that each has."""
@@ -94,6 +104,11 @@ class Run:
         first = step * self.settings.batch + self.processes.rank * share
         photos = [sample(self.photos, self.settings.seed, first + i, shape) for i in range(share)]
         return list(torch.split(torch.stack(photos), self.per_part))
+
+    def steps(self) -> Iterator[dict[str, float]]:
+        """Takes the steps that are left; the losses before each."""
+        while self.step < self.settings.steps:
+            yield self.advance()
 
     def advance(self) -> dict[str, float]:
         """Takes one step; the losses before it."""

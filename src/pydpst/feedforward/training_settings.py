@@ -3,46 +3,54 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from pydpst.feedforward.networks import NETWORKS
+from pydpst.transfer.options import says
+
+if TYPE_CHECKING:
+    import torch
+
+MODELS = ("grid", "transformer")
 
 
 @dataclass(frozen=True)
 class Settings:
     """What the weights after a step depend on, besides the photos and the machine.
 
-    Attributes:
-        model: "grid" or "transformer".
-        steps: how many steps of the optimiser.
-        batch: photos a step, over all processes.
-        size: pixels of the longer side of what is trained on.
-        content_weight: of `ContentLoss`.
-        style_weight: of `StyleLoss`.
-        photorealism_weight: of `PhotorealismLoss`.
-        edge_weight: of 1 less `metrics.edge_similarity`.
-        tv_weight: of `tv_loss`.
-        held_out: how many photos are kept for validation.
-        precision: of VGG and of the TransformerNet: "float32" or "bfloat16".
-        seed: of whatever is random.
+    Raises:
+        ValueError: for a value that is not as its field says, with a sentence that names it.
     """
 
-    model: str = "grid"
-    steps: int = 1500
-    batch: int = 4
-    size: int = 384
-    content_weight: float = 0.02
-    style_weight: float = 1.0
-    photorealism_weight: float = 100.0
-    edge_weight: float = 0.5
-    tv_weight: float = 0.0
-    held_out: int = 8
-    precision: str = "float32"
-    seed: int = 0
+    model: str = field(default="grid", metadata=says("Network", "grid or transformer"))
+    steps: int = field(default=1500, metadata=says("Training", "steps of the optimiser"))
+    batch: int = field(default=4, metadata=says("Training", "photos a step, over all processes"))
+    size: int = field(
+        default=384,
+        metadata=says("Training", "pixels of the longer side of what it is trained on, at most"),
+    )
+    content_weight: float = field(default=0.02, metadata=says("Losses", "keeps the content"))
+    style_weight: float = field(
+        default=1.0, metadata=says("Losses", "follows the style; the content's own is about 1")
+    )
+    photorealism_weight: float = field(default=100.0, metadata=says("Losses", "stays a photo"))
+    edge_weight: float = field(default=0.5, metadata=says("Losses", "keeps the edges"))
+    tv_weight: float = field(default=0.0, metadata=says("Losses", "avoids noise"))
+    held_out: int = field(
+        default=8,
+        metadata=says("Training", "how many photos, spread over the list, are kept for validation"),
+    )
+    precision: str | None = field(
+        default=None,
+        metadata=says(
+            "Network", "of VGG and TransformerNet: float32, bfloat16, or by default the faster one"
+        ),
+    )
+    seed: int = field(default=0, metadata=says("Training", "of the weights, photos and cuts"))
 
     def __post_init__(self) -> None:
-        if self.model not in NETWORKS:
-            raise ValueError(f"the model is {self.model!r}; it must be {' or '.join(NETWORKS)}.")
+        if self.model not in MODELS:
+            raise ValueError(f"the model is {self.model!r}; it must be {' or '.join(MODELS)}.")
         for name, least in (("steps", 1), ("batch", 1), ("size", 64), ("held_out", 0), ("seed", 0)):
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
@@ -54,8 +62,16 @@ class Settings:
                 raise ValueError(f"{name}_weight is {weight}; it must be a number of at least 0.")
         if not any(self.weights().values()):
             raise ValueError("the weights are all 0; at least one must be above.")
-        if self.precision not in ("float32", "bfloat16"):
+        if self.precision not in (None, "float32", "bfloat16"):
             raise ValueError(f"precision is {self.precision!r}; it must be float32 or bfloat16.")
+
+    def on(self, device: torch.device) -> Settings:
+        """The same for a device: with its precision, where none was asked for."""
+        if self.precision is not None:
+            return self
+        from pydpst.losses.vgg import has_fast_bfloat16
+
+        return replace(self, precision="bfloat16" if has_fast_bfloat16(device) else "float32")
 
     def weights(self) -> dict[str, float]:
         """The weights of the losses."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -13,26 +12,14 @@ from torch import Tensor
 from pydpst.matting.conjugate_gradients import Convergence
 from pydpst.matting.laplacian import MattingLaplacian
 from pydpst.matting.trimap import load_trimap
-from pydpst.photos.image import Source, load_image
+from pydpst.photos.decode import Source
+from pydpst.photos.image import load_image
 
 METHODS = ("closed-form", "large-kernel")
 # Sides below which the large kernel starts from nothing.
 _SMALLEST_LEVEL = 128
 # Coarser solutions are starts only.
 _COARSE_TOL = 1e-4
-
-
-@dataclass(frozen=True)
-class Matte:
-    """What `matte` returns.
-
-    Attributes:
-        alpha: (H, W), float32, in [0, 1], where the image was.
-        convergence: how the solve at full size went; None where nothing was unknown.
-    """
-
-    alpha: Tensor
-    convergence: Convergence | None
 
 
 def estimate_alpha(
@@ -72,30 +59,6 @@ def estimate_alpha(
         ValueError: if the trimap has another size than the image, or no known foreground or
             background, or an argument is not as above.
     """
-    return matte(
-        image,
-        trimap,
-        method,
-        radius,
-        eps=eps,
-        tol=tol,
-        max_iter=max_iter,
-        callback=callback,
-    ).alpha
-
-
-def matte(
-    image: Source,
-    trimap: Source,
-    method: str = "closed-form",
-    radius: int | None = None,
-    *,
-    eps: float = 1e-7,
-    tol: float = 1e-6,
-    max_iter: int = 1000,
-    callback: Callable[[Convergence], None] | None = None,
-) -> Matte:
-    """As `estimate_alpha`, and tells how the solve went."""
     if method not in METHODS:
         raise ValueError(f"method is {method!r}; it must be one of {', '.join(METHODS)}.")
     photo = load_image(image)
@@ -118,12 +81,12 @@ def matte(
             f"radius is {radius}; it must be from 1 to {largest} for {width}×{height} pixels."
         )
     if not unknown.any():
-        return Matte(known, None)
+        return known
     start = known
     if method == "large-kernel":
         start = _coarse_start(photo, known, radius, eps)
     laplacian = MattingLaplacian(photo.double(), eps, radius)
-    alpha, convergence = laplacian.solve(
+    alpha, _ = laplacian.solve(
         torch.zeros_like(known[None], dtype=torch.float64),
         torch.zeros_like(known),
         start[None].double(),
@@ -133,7 +96,7 @@ def matte(
         on_failure="warn",
         callback=callback,
     )
-    return Matte(alpha[0].clamp(0, 1).float(), convergence)
+    return alpha[0].clamp(0, 1).float()
 
 
 def adaptive_radius(unknown: Tensor) -> int:

@@ -8,11 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pydpst.matting.multigrid import Multigrid
-from pydpst.matting.restricted import FreeOperator
-
-PRECONDITIONERS = ("multigrid", "jacobi")
-
 
 @dataclass(frozen=True)
 class Convergence:
@@ -42,20 +37,6 @@ def describe_failure(convergence: Convergence, tol: float) -> str:
         f"the solve {cause}: after {convergence.iterations} iterations the relative residual is "
         f"{convergence.residual:.1e}, not {tol:.1e}; allow more iterations or a larger tol."
     )
-
-
-def precondition(name: str, operator: FreeOperator, guide: Tensor) -> Callable[[Tensor], Tensor]:
-    """An approximate inverse of an operator, for vectors (C, N).
-
-    Args:
-        name: one of PRECONDITIONERS.
-        operator: L + D on free pixels.
-        guide: (G, H, W), float64.
-    """
-    if name == "multigrid":
-        return Multigrid(operator, guide)
-    inverse = 1 / operator.diagonal.clamp(min=1e-12)
-    return lambda r: inverse * r
 
 
 def conjugate_gradients(

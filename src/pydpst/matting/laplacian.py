@@ -10,15 +10,8 @@ import torch
 from torch import Tensor
 
 from pydpst import ops
-from pydpst.matting.conjugate_gradients import (
-    PRECONDITIONERS,
-    Convergence,
-    ConvergenceError,
-    conjugate_gradients,
-    describe_failure,
-    precondition,
-)
-from pydpst.matting.restricted import FreeOperator
+from pydpst.matting.conjugate_gradients import Convergence, ConvergenceError, describe_failure
+from pydpst.matting.system import Effort, System
 
 
 class _Energy(torch.autograd.Function):
@@ -196,70 +189,19 @@ class MattingLaplacian:
             ValueError: if an argument is not as above.
             ConvergenceError: if the tolerance is not reached and on_failure is "raise".
         """
-        right = self._as_channels(b.detach())
-        start = torch.zeros_like(right)
-        if x0 is not None:
-            if x0.shape != b.shape:
-                raise ValueError(
-                    f"x0 has the shape {tuple(x0.shape)}; it must be {tuple(b.shape)}, like b."
-                )
-            start = self._as_channels(x0.detach())
-        added = self._as_planes(diagonal, "diagonal").detach()
-        if not (torch.isfinite(added) & (added >= 0)).all():
-            raise ValueError(
-                f"diagonal holds {float(added.min()):g}; its values must be finite and at least 0."
-                if torch.isfinite(added).all()
-                else "diagonal holds NaN or infinity; its values must be finite and at least 0."
-            )
-        if free is not None and free.dtype != torch.bool:
-            raise ValueError(f"free is {free.dtype}; it must be bool.")
-        where = torch.ones_like(added, dtype=torch.bool)
-        if free is not None:
-            where = self._as_planes(free, "free")
         if preconditioner is None:
             preconditioner = "multigrid" if self.radius <= 2 else "jacobi"
-        if preconditioner not in PRECONDITIONERS:
-            raise ValueError(
-                f"preconditioner is {preconditioner!r}; it must be one of "
-                f"{', '.join(PRECONDITIONERS)}."
-            )
-        if on_failure not in ("raise", "warn"):
-            raise ValueError(f"on_failure is {on_failure!r}; it must be raise or warn.")
-        if not 0 < tol < 1:
-            raise ValueError(f"tol is {tol}; it must lie between 0 and 1.")
-        if max_iter < 1:
-            raise ValueError(f"max_iter is {max_iter}; it must be at least 1.")
-        if not (where.all((-2, -1)) <= (added > 0).any(-1).any(-1)).all():
-            raise ValueError(
-                "diagonal is 0 everywhere and no pixel is held; L alone is singular, so it must be "
-                "above 0 somewhere."
-            )
-
+        right, start = self._right_hand_sides(b, x0)
+        added, where = self._diagonal_and_free(diagonal, free)
+        effort = Effort(tol, max_iter, preconditioner, on_failure)
         solutions = []
         went: list[Convergence] = []
         for i in range(len(self._guide)):
             guide, whitening = self._guide[i].detach().double(), self._whitening[i].double()
-            operator = FreeOperator(guide, whitening, self.radius, added[i].double(), where[i])
-            x = start[i].to(torch.float64, copy=True)
-            known = torch.where(where[i], 0.0, x)
-            moved = right[i].double()
-            if not where[i].all():
-                moved = (
-                    moved
-                    - ops.matting_matvec(guide[None], whitening[None], known[None], self.radius)[0]
-                )
-            solved, convergence = conjugate_gradients(
-                operator,
-                precondition(preconditioner, operator, guide),
-                moved[:, where[i]],
-                x[:, where[i]],
-                tol,
-                max_iter,
-                callback,
-            )
-            x[:, where[i]] = solved
+            system = System(guide, whitening, self.radius, added[i].double(), where[i])
+            x, how = system.solve(right[i].double(), start[i].double(), effort, callback)
             solutions.append(x)
-            went.append(convergence)
+            went.append(how)
         result = torch.stack(solutions).view(b.shape).to(b.dtype)
         convergence = Convergence(
             max((one.iterations for one in went), default=0),
@@ -272,6 +214,38 @@ class MattingLaplacian:
                 raise ConvergenceError(describe_failure(convergence, tol))
             warnings.warn(describe_failure(convergence, tol), stacklevel=2)
         return result, convergence
+
+    def _right_hand_sides(self, b: Tensor, x0: Tensor | None) -> tuple[Tensor, Tensor]:
+        right = self._as_channels(b.detach())
+        if x0 is None:
+            return right, torch.zeros_like(right)
+        if x0.shape != b.shape:
+            raise ValueError(
+                f"x0 has the shape {tuple(x0.shape)}; it must be {tuple(b.shape)}, like b."
+            )
+        return right, self._as_channels(x0.detach())
+
+    def _diagonal_and_free(self, diagonal: Tensor, free: Tensor | None) -> tuple[Tensor, Tensor]:
+        added = self._as_planes(diagonal, "diagonal").detach()
+        if not torch.isfinite(added).all():
+            raise ValueError(
+                "diagonal holds NaN or infinity; its values must be finite and at least 0."
+            )
+        if not (added >= 0).all():
+            raise ValueError(
+                f"diagonal holds {float(added.min()):g}; its values must be finite and at least 0."
+            )
+        if free is not None and free.dtype != torch.bool:
+            raise ValueError(f"free is {free.dtype}; it must be bool.")
+        where = torch.ones_like(added, dtype=torch.bool)
+        if free is not None:
+            where = self._as_planes(free, "free")
+        if not (where.all((-2, -1)) <= (added > 0).any(-1).any(-1)).all():
+            raise ValueError(
+                "diagonal is 0 everywhere and no pixel is held; L alone is singular, so it must be "
+                "above 0 somewhere."
+            )
+        return added, where
 
     def _as_planes(self, values: Tensor, name: str) -> Tensor:
         """One plane for each guide, (B, H, W)."""

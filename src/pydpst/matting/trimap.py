@@ -9,8 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pydpst.photos.decode import open_image
-from pydpst.photos.image import Source
+from pydpst.photos.decode import Source, open_image
 
 # How far from black and white a trimap's known values may be.
 _TOLERANCE = 0.1

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from pydpst.feedforward.models import apply, load
+from pydpst.feedforward.models import apply_model, load_model
 from pydpst.metrics.report import overlay_regions, region_colors
 from pydpst.ops import choose_device
 from pydpst.photos.encode import PICTURES
@@ -27,10 +27,10 @@ from pydpst.photos.image import load_image, save_image
 from pydpst.photos.photo import Photo, open_photo, save_photo
 from pydpst.photos.resizing import resize
 from pydpst.regions.clusters import joint_regions
-from pydpst.regions.labels import label_maps
+from pydpst.regions.labels import MaskPair, label_maps
 from pydpst.regions.mask_colors import REGION_NAMES
 from pydpst.regions.masks import Regions
-from pydpst.transfer.optimize import Progress, Result, stylize
+from pydpst.transfer.stylize import Progress, Result, stylize
 
 # Browsers get photos of at most this size; regions are found and painted at it.
 _SHOWN_SIZE = 960
@@ -176,7 +176,7 @@ class Session:
         if content is found[0] and style is found[1]:
             return self.regions, []
         alone = set(torch.unique(content).tolist()) ^ set(torch.unique(style).tolist())
-        painted = label_maps(content[None], style[None], content, style)
+        painted = label_maps(content[None], style[None], MaskPair(content, style))
         names = [REGION_NAMES[int(name)] for name in painted.names]
         regions = Regions(painted.content, painted.style, names, painted.shared)
         return regions, [REGION_NAMES[label] for label in sorted(alone)]
@@ -255,7 +255,7 @@ class Session:
             raise ValueError("there is no photo yet; drop one first.")
         photo = self.photos["photo"]
         original = open_photo(photo.path, "content")
-        image = apply(_network(style), original.pixels, strength=strength).cpu()
+        image = apply_model(_network(style), original.pixels, strength=strength).cpu()
         name = f"{photo.path.stem}-{style}"
         return _outcome(image, original, photo, self._folder("applied") / name)
 
@@ -282,7 +282,7 @@ class Session:
 
 @lru_cache
 def _network(style: str) -> nn.Module:
-    return load(style).to(choose_device(None))
+    return load_model(style).to(choose_device(None))
 
 
 def _shown(image: Tensor, folder: Path) -> Path:

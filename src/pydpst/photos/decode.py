@@ -11,20 +11,19 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, BinaryIO, TypeAlias
 
 import imagecodecs
 import numpy as np
 import tifffile
+import torch
 from PIL import Image, ImageCms, UnidentifiedImageError
+from torch import Tensor
 
+from pydpst.photos.limits import MAXIMUM_SIDE, MINIMUM_SIDE
 from pydpst.photos.metadata import Metadata, is_adobe_rgb, metadata_of, orientation_of
 from pydpst.photos.profiles import CHANNELS, Profile, adobe_rgb_profile, read_profile
 
-# The smallest side that leaves one pixel at conv5, which lies behind four halvings.
-MINIMUM_SIDE = 16
-# What JPEG holds.
-MAXIMUM_SIDE = 65500
 # Nothing that holds as many pixels as Pillow decodes is larger.
 _MAXIMUM_BYTES = 2**31
 
@@ -46,6 +45,8 @@ _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 _silence = threading.Lock()
 
 Levels = np.ndarray[Any, Any]
+# What photos may be given as.
+Source: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray[Any, Any] | Tensor
 
 
 class _Refused(ValueError):
@@ -94,36 +95,49 @@ def open_image(
         return _turned(picture)
 
 
-def size_of(source: str | os.PathLike[str] | Image.Image, what: str) -> tuple[int, int]:
-    """Height and width of a picture as stored, by its header; arguments and errors likewise."""
+def size_of(source: Source, what: str) -> tuple[int, int]:
+    """Height and width of a photo as stored; of a file only the head is read.
+
+    Raises:
+        ValueError: as `open_image` does.
+        ImportError: likewise.
+    """
+    if isinstance(source, Tensor | np.ndarray):
+        _check_shape(source, what)
+        height, width = source.shape[-2:] if isinstance(source, Tensor) else source.shape[:2]
+        return int(height), int(width)
+    if isinstance(source, Image.Image):
+        return source.height, source.width
     what = _named(source, what)
-    with _sentences(what):
-        picture, _ = _open(source, what)
+    with _sentences(what), _opened(source, what) as file:
+        picture = _picture(file, what)
         return picture.height, picture.width
 
 
-def decode(source: str | os.PathLike[str] | Image.Image, what: str = "the image") -> Decoded:
-    """The first frame of a picture file, as stored.
+def decode(
+    source: str | os.PathLike[str] | Image.Image | np.ndarray[Any, Any], what: str = "the image"
+) -> Decoded:
+    """The first frame of a picture file, as stored, or an array.
 
     Args:
-        source: as for `open_image`.
+        source: as for `open_image`, or an array (H, W), (H, W, 3) or (H, W, 4), uint8, uint16 or
+            floating point in [0, 1].
         what: likewise.
 
     Returns:
         Levels, opacity and metadata. Palettes, YCbCr and Lab become RGB, black and white grey.
 
     Raises:
-        ValueError: as `open_image` does, or if a side has fewer than 16 pixels.
+        ValueError: as `open_image` does, for an array that is not as above, or if a side has fewer
+            than 16 pixels.
         ImportError: likewise.
     """
+    if isinstance(source, np.ndarray):
+        return _of_array(source, what)
     what = _named(source, what)
     with _sentences(what):
         picture, data = _open(source, what)
-        if min(picture.size) < MINIMUM_SIDE:
-            raise _Refused(
-                f"{what} is {picture.width}×{picture.height} pixels; each side must have at least "
-                f"{MINIMUM_SIDE}."
-            )
+        check_sides(picture.height, picture.width, what)
         if picture.format in ("GIF", "PNG", "WEBP") and getattr(picture, "is_animated", False):
             warnings.warn(f"{what} has several frames; the first is taken.", stacklevel=3)
         if data and _is_sixteen_bit(picture):
@@ -145,6 +159,52 @@ def decode(source: str | os.PathLike[str] | Image.Image, what: str = "the image"
     return Decoded(_turned_array(levels, turn), alpha, profile, metadata)
 
 
+def check_sides(height: int, width: int, what: str) -> None:
+    """Refuses photos that are too small for the deepest features."""
+    if min(height, width) < MINIMUM_SIDE:
+        raise _Refused(
+            f"{what} is {width}×{height} pixels; each side must have at least {MINIMUM_SIDE}."
+        )
+
+
+def check_unit(values: Tensor, what: str) -> None:
+    """Refuses values that do not lie in [0, 1]."""
+    if values.numel() == 0:
+        return
+    if not torch.isfinite(values).all():
+        raise _Refused(f"{what} holds NaN or infinity; its values must lie in [0, 1].")
+    low, high = values.min().item(), values.max().item()
+    if low < 0 or high > 1:
+        raise _Refused(f"{what} has values from {low:g} to {high:g}; they must lie in [0, 1].")
+
+
+def _check_shape(values: Tensor | np.ndarray[Any, Any], what: str) -> None:
+    shape = tuple(values.shape)
+    if isinstance(values, Tensor) and not (shape[-3:-2] == (3,) and shape[:-3] in ((), (1,))):
+        raise _Refused(f"{what} has the shape {shape}; a tensor must be (3, H, W) or (1, 3, H, W).")
+    if isinstance(values, np.ndarray) and not (
+        len(shape) in (2, 3) and shape[2:] in ((), (3,), (4,))
+    ):
+        raise _Refused(
+            f"{what} has the shape {shape}; an array must be (H, W), (H, W, 3) or (H, W, 4)."
+        )
+
+
+def _of_array(array: np.ndarray[Any, Any], what: str) -> Decoded:
+    _check_shape(array, what)
+    if array.dtype.kind == "f":
+        array = np.array(array, dtype=np.float32, order="C")
+        check_unit(torch.from_numpy(array), what)
+    elif array.dtype.str[1:] not in ("u1", "u2"):
+        raise _Refused(
+            f"{what} is {array.dtype}; an array must be uint8, uint16 or floating point in [0, 1]."
+        )
+    check_sides(array.shape[0], array.shape[1], what)
+    levels = array.reshape(*array.shape[:2], -1)
+    alpha = levels[..., 3] if levels.shape[2] == 4 else None
+    return Decoded(levels[..., :3], alpha, None, Metadata())
+
+
 def _with_profile(metadata: Metadata, channels: int, what: str) -> tuple[Metadata, Profile | None]:
     if metadata.icc is None and channels == 3 and metadata.exif and is_adobe_rgb(metadata.exif):
         metadata = replace(metadata, icc=adobe_rgb_profile())
@@ -163,7 +223,14 @@ def _with_profile(metadata: Metadata, channels: int, what: str) -> tuple[Metadat
 
 
 def _named(source: object, what: str) -> str:
-    return what if isinstance(source, Image.Image) else f"{what} {os.fspath(source)}"  # type: ignore[call-overload]
+    if isinstance(source, Image.Image):
+        return what
+    if not isinstance(source, str | os.PathLike):
+        raise ValueError(
+            f"{what} is a {type(source).__name__}; it must be a path, a PIL image, an array or a "
+            "tensor."
+        )
+    return f"{what} {os.fspath(source)}"
 
 
 @contextmanager
@@ -210,25 +277,35 @@ def _open(
     if isinstance(source, Image.Image):
         return source, None
     # Read whole, so that no file stays open and what fails from here on is the decoding.
-    data = _read(source, what)
+    with _opened(source, what) as file:
+        data = file.read()
+    return _picture(io.BytesIO(data), what), data
+
+
+def _picture(file: BinaryIO, what: str) -> Image.Image:
+    """A picture whose header is read."""
     formats: tuple[str, ...] = _READABLE
-    if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
+    head = file.read(12)
+    file.seek(0)
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS:
         _register_heic(what)
         formats = ("HEIF",)
     with _silent():
-        picture = Image.open(io.BytesIO(data), formats=formats)
+        picture = Image.open(file, formats=formats)
     if max(picture.size) > MAXIMUM_SIDE:
         raise _Refused(
             f"{what} is {picture.width}×{picture.height} pixels; each side may have at most "
             f"{MAXIMUM_SIDE}."
         )
-    return picture, data
+    return picture
 
 
-def _read(path: str | os.PathLike[str], what: str) -> bytes:
+@contextmanager
+def _opened(path: str | os.PathLike[str], what: str) -> Iterator[BinaryIO]:
+    """A regular file of no absurd size."""
     # Opening a FIFO would otherwise wait for somebody to write to it.
     file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    try:
+    with open(file, "rb") as reader:
         status = os.fstat(file)
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError
@@ -238,10 +315,7 @@ def _read(path: str | os.PathLike[str], what: str) -> bytes:
             raise _Refused(
                 f"{what} has {status.st_size} bytes; a picture may have at most {_MAXIMUM_BYTES}."
             )
-        with open(file, "rb", closefd=False) as reader:
-            return reader.read()
-    finally:
-        os.close(file)
+        yield reader
 
 
 def _register_heic(what: str) -> None:
@@ -276,11 +350,7 @@ def _levels(picture: Image.Image, what: str) -> tuple[Levels, Levels | None]:
 
 
 def _unit(values: Levels, what: str) -> Levels:
-    if not np.isfinite(values).all():
-        raise _Refused(f"{what} holds NaN or infinity; its values must lie in [0, 1].")
-    low, high = values.min(), values.max()
-    if low < 0 or high > 1:
-        raise _Refused(f"{what} has values from {low:g} to {high:g}; they must lie in [0, 1].")
+    check_unit(torch.tensor(values), what)
     return values[..., None]
 
 

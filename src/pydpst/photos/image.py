@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from pydpst.photos.decode import MINIMUM_SIDE, decode
+from pydpst.photos.decode import Source, check_sides, check_unit, decode, size_of
 from pydpst.photos.encode import PICTURES, SIXTEEN_BIT, WITH_OPACITY, encoded
 from pydpst.photos.profiles import in_unit, srgb_pixels
 from pydpst.photos.writing import check_output, write_whole
-
-Source: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray[Any, Any] | Tensor
 
 
 def load_image(source: Source, name: str = "image") -> Tensor:
@@ -40,79 +37,32 @@ def load_image(source: Source, name: str = "image") -> Tensor:
     """
     what = f"the {name}" if name == "image" else f"the {name} image"
     if isinstance(source, Tensor):
-        image = _from_tensor(source, what)
-    elif isinstance(source, np.ndarray):
-        image = _from_array(source, what)
-    elif isinstance(source, str | os.PathLike | Image.Image):
-        decoded = decode(source, what)
-        image = srgb_pixels(decoded.levels, decoded.profile)
-        if decoded.alpha is not None:
-            image = on_white(image, torch.from_numpy(in_unit(decoded.alpha)))
-    else:
-        raise ValueError(
-            f"{what} is a {type(source).__name__}; it must be a path, a PIL image, an array or a "
-            "tensor."
-        )
-    height, width = image.shape[-2:]
-    if min(height, width) < MINIMUM_SIDE:
-        raise ValueError(
-            f"{what} is {width}×{height} pixels; each side must have at least {MINIMUM_SIDE}."
-        )
+        return pixels_of(source, what)
+    decoded = decode(source, what)
+    image = srgb_pixels(decoded.levels, decoded.profile)
+    if decoded.alpha is not None:
+        image = on_white(image, torch.from_numpy(in_unit(decoded.alpha)))
     return image
 
 
-def _from_tensor(tensor: Tensor, what: str) -> Tensor:
-    if tensor.ndim == 4 and tensor.shape[0] == 1:
-        tensor = tensor[0]
-    if tensor.ndim != 3 or tensor.shape[0] != 3:
-        raise ValueError(
-            f"{what} has the shape {tuple(tensor.shape)}; a tensor must be (3, H, W) or "
-            "(1, 3, H, W)."
-        )
+def pixels_of(tensor: Tensor, what: str) -> Tensor:
+    """A photo given as a tensor, as `load_image` takes it: (3, H, W), float32, where it is."""
+    height, width = size_of(tensor, what)
+    check_sides(height, width, what)
+    tensor = tensor[0] if tensor.ndim == 4 else tensor
     if tensor.dtype == torch.uint8:
         return tensor.to(torch.float32) / 255
     if not tensor.is_floating_point():
         raise ValueError(
             f"{what} is {tensor.dtype}; a tensor must be uint8 or floating point in [0, 1]."
         )
-    _check_values(tensor, what)
+    check_unit(tensor, what)
     return tensor.detach().to(torch.float32, copy=True)
-
-
-def _from_array(array: np.ndarray[Any, Any], what: str) -> Tensor:
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise ValueError(
-            f"{what} has the shape {array.shape}; an array must be (H, W), (H, W, 3) or (H, W, 4)."
-        )
-    scale = {"u1": 255, "u2": 65535}.get(array.dtype.str[1:])
-    if scale is None and array.dtype.kind != "f":
-        raise ValueError(
-            f"{what} is {array.dtype}; an array must be uint8, uint16 or floating point in [0, 1]."
-        )
-    values = torch.from_numpy(np.array(array, dtype=np.float32, order="C"))
-    if scale is None:
-        _check_values(values, what)
-    else:
-        values /= scale
-    if values.ndim == 2:
-        values = values[..., None].expand(-1, -1, 3)
-    colours = values[..., :3].permute(2, 0, 1).contiguous()
-    return on_white(colours, values[..., 3]) if values.shape[2] == 4 else colours
 
 
 def on_white(image: Tensor, alpha: Tensor) -> Tensor:
     """A photo (3, H, W) with the opacity (H, W), both in [0, 1], on white; changed in place."""
     return image.sub_(1).mul_(alpha).add_(1)
-
-
-def _check_values(values: Tensor, what: str) -> None:
-    if values.numel() == 0:
-        return
-    if not torch.isfinite(values).all():
-        raise ValueError(f"{what} holds NaN or infinity; its values must lie in [0, 1].")
-    low, high = values.min().item(), values.max().item()
-    if low < 0 or high > 1:
-        raise ValueError(f"{what} has values from {low:g} to {high:g}; they must lie in [0, 1].")
 
 
 def save_image(image: Tensor, path: str | os.PathLike[str]) -> None:

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
-from pydpst.photos.decode import Levels, decode
+from pydpst.photos.decode import Levels, Source, decode
 from pydpst.photos.dither import dithered
 from pydpst.photos.encode import LONGEST_SIDE, SIXTEEN_BIT, WITH_OPACITY, encoded
-from pydpst.photos.image import Source, load_image, on_white
+from pydpst.photos.image import load_image, on_white
 from pydpst.photos.metadata import Metadata
 from pydpst.photos.profiles import Profile, in_unit, srgb_pixels, srgb_profile, strips
 from pydpst.photos.writing import check_output, write_whole
@@ -62,14 +61,7 @@ def open_photo(source: Source, name: str = "image") -> Photo:
         ValueError: if the source is none of these, cannot be read, or has a side under 16 pixels.
         ImportError: if it is HEIC and pillow-heif is not installed.
     """
-    if isinstance(source, np.ndarray):
-        alpha = None
-        if source.ndim == 3 and source.shape[2] == 4:
-            alpha = load_image(source[..., 3], name)[0].contiguous()
-            source = source[..., :3]
-        bits = 8 if source.dtype == np.uint8 else 16
-        return Photo(load_image(source, name), alpha, bits, "L" if source.ndim == 2 else "RGB")
-    if not isinstance(source, str | os.PathLike | Image.Image):
+    if isinstance(source, Tensor):
         return Photo(load_image(source, name))
     decoded = decode(source, "the image" if name == "image" else f"the {name} image")
     mode = {1: "L", 3: "RGB", 4: "CMYK"}[decoded.levels.shape[2]]

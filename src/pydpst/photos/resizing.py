@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pydpst.photos.decode import MINIMUM_SIDE
+from pydpst.photos.limits import MINIMUM_SIDE, check_size
 
 
 def resize(image: Tensor, size: int) -> Tensor:
@@ -24,8 +24,7 @@ def resize(image: Tensor, size: int) -> Tensor:
     Raises:
         ValueError: if size is not a whole number of at least 16.
     """
-    if not isinstance(size, int) or size < MINIMUM_SIDE:
-        raise ValueError(f"size is {size}; it must be a whole number of at least {MINIMUM_SIDE}.")
+    check_size(size)
     height, width = image.shape[-2:]
     scale = size / max(height, width)
     if scale >= 1:

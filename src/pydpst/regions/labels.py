@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pydpst.photos.decode import open_image
-from pydpst.photos.image import Source
+from pydpst.photos.decode import Source, open_image
 from pydpst.regions.mask_colors import MASK_COLORS
 from pydpst.regions.masks import Regions
 
@@ -114,13 +114,34 @@ def _labels_of_colors(
     return labels, [_color_name(color) for color in colors]
 
 
-def label_maps(
-    content: Tensor,
-    style: Tensor,
-    content_mask: Source,
-    style_mask: Source,
-    size: int | None = None,
-) -> Regions:
+@dataclass(frozen=True, eq=False)
+class MaskPair:
+    """The label maps of content and style; there are both or none.
+
+    Attributes:
+        content: a file, image, (H, W) integers or (H, W, 3) colours.
+        style: likewise.
+    """
+
+    content: Source
+    style: Source
+
+    @classmethod
+    def of(cls, content: Source | None, style: Source | None) -> MaskPair | None:
+        """The pair, or None if there is neither.
+
+        Raises:
+            ValueError: if there is one only.
+        """
+        if content is not None and style is not None:
+            return cls(content, style)
+        if content is None and style is None:
+            return None
+        given, missing = ("content", "style") if style is None else ("style", "content")
+        raise ValueError(f"there is a {given} mask but no {missing} mask; give both or none.")
+
+
+def label_maps(content: Tensor, style: Tensor, masks: MaskPair, size: int | None = None) -> Regions:
     """Reads two masks as label maps.
 
     Masks are images in the colours of Luan et al. 2017 or any other flat colours, or arrays of
@@ -130,8 +151,7 @@ def label_maps(
     Args:
         content: (3, H, W); only the size is used.
         style: (3, H', W'), likewise.
-        content_mask: a file, image, (H, W) integers or (H, W, 3) colours.
-        style_mask: likewise.
+        masks: of both photos.
         size: pixels that the longer side of the maps has at most; None is the photos'.
 
     Returns:
@@ -141,9 +161,9 @@ def label_maps(
         ValueError: for masks that cannot be read, do not fit, or share no region.
     """
     content_array = _fit_size(
-        _read_mask(content_mask, "content mask"), content, "content mask", size
+        _read_mask(masks.content, "content mask"), content, "content mask", size
     )
-    style_array = _fit_size(_read_mask(style_mask, "style mask"), style, "style mask", size)
+    style_array = _fit_size(_read_mask(masks.style, "style mask"), style, "style mask", size)
     if content_array.ndim != style_array.ndim:
         raise ValueError("one mask holds integers and the other colours; they must be alike.")
     arrays = [content_array, style_array]

@@ -10,16 +10,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
-from torch import Tensor
 
 from pydpst.losses.vgg import has_fast_bfloat16
 from pydpst.ops import choose_device
-from pydpst.photos.decode import MINIMUM_SIDE, size_of
-from pydpst.photos.image import Source, load_image
+from pydpst.photos.decode import Source, size_of
+from pydpst.photos.limits import check_size
 from pydpst.transfer.full_size import strip_rows
 
 # Levels are halved until the longer side would fall below this.
@@ -113,10 +110,10 @@ def plan(
         ValueError: for an argument that is not as above, or if max_memory is too little.
     """
     limit = None if max_memory is None else parse_memory(max_memory)
-    if size is not None and (not isinstance(size, int) or size < MINIMUM_SIDE):
-        raise ValueError(f"size is {size}; it must be a whole number of at least {MINIMUM_SIDE}.")
+    if size is not None:
+        check_size(size)
     target = choose_device(device)
-    needs = _Needs(_shape(content, "content"), _shape(style, "style"), target)
+    needs = _Needs(size_of(content, "the content image"), size_of(style, "the style image"), target)
     budget = _free_memory() if limit is None else limit
     chosen = needs.size_within(budget) if size is None else size
     memory = needs.memory(chosen)
@@ -217,18 +214,6 @@ class _Needs:
 def _pixels(shape: tuple[int, int], size: int) -> float:
     """How many are left of a photo at a working size."""
     return math.prod(shape) * min(1.0, size / max(shape)) ** 2
-
-
-def _shape(source: Source, name: str) -> tuple[int, int]:
-    """Height and width of a photo, of a file by its head alone."""
-    if isinstance(source, str | os.PathLike | Image.Image):
-        return size_of(source, f"the {name} image")
-    if isinstance(source, np.ndarray) and source.ndim in (2, 3):
-        return int(source.shape[0]), int(source.shape[1])
-    if isinstance(source, Tensor) and source.ndim in (3, 4):
-        return source.shape[-2], source.shape[-1]
-    height, width = load_image(source, name).shape[-2:]
-    return height, width
 
 
 def _resident() -> int:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from pydpst.photos.writing import write_whole
-from pydpst.transfer.optimize import stylize
+from pydpst.transfer.look import Look
 
 _KIND, _FORMAT = "pydpst recipe", 1
 _WEIGHTS = Path(__file__).parent.parent / "weights" / "vgg16.safetensors"
@@ -158,11 +157,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _defaults() -> dict[str, Any]:
     """The arguments of `pydpst.stylize` that belong to the look, as they are by default."""
-    return {
-        name: list(parameter.default) if name == "lock" else parameter.default
-        for name, parameter in inspect.signature(stylize).parameters.items()
-        if name not in (*_NOT_OF_THE_LOOK, *_FILES)
-    }
+    look = asdict(Look())
+    return {**look, "lock": list(look["lock"])}
 
 
 def _checksum(path: Path) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pydpst.photos.decode import MINIMUM_SIDE
+from pydpst.photos.limits import MINIMUM_SIDE
 from pydpst.photos.writing import check_output
 
 if TYPE_CHECKING:

@@ -1,0 +1,127 @@
+"""All that a look depends on but the photos: the options of `stylize`, said once.
+
+The signature and the docstring of `pydpst.stylize`, the options of the command line and the JSON of
+a recipe are made from these fields.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pydpst.photos.limits import check_size
+from pydpst.transfer.options import says
+
+if TYPE_CHECKING:
+    from pydpst.regions.masks import Regions
+
+REGIONS = ("auto", "none")
+INITS = ("color", "content", "noise")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a photo is to be restyled; each field says itself what it is.
+
+    Raises:
+        ValueError: for a value that is not as its field says, with a sentence that names it.
+    """
+
+    regions: str | Regions = field(
+        default="auto",
+        metadata=says(
+            "Regions", "without masks: auto finds what both photos have, none takes each as one"
+        ),
+    )
+    segmentation_model: str | None = field(
+        default=None,
+        metadata=says(
+            "Regions", "a transformers model to find regions with, a name or a local folder"
+        ),
+    )
+    refine_masks: bool = field(
+        default=False,
+        metadata=says(
+            "Regions", "solve for the borders, which then follow hair and branches; slower"
+        ),
+    )
+    strength: float | Mapping[str, float] = field(
+        default=1.0,
+        metadata=says(
+            "Look", "from 0, the photo, to 1, the result; also by region, the others having 1"
+        ),
+    )
+    lock: Sequence[str] = field(
+        default=(), metadata=says("Regions", "regions that must not change")
+    )
+    preserve_luminance: bool = field(
+        default=False,
+        metadata=says("Look", "take the style's colours only and keep the photo's brightness"),
+    )
+    style_weight: float = field(
+        default=1.0, metadata=says("Look", "follows the style; the content's own loss is about 2")
+    )
+    photorealism_weight: float = field(
+        default=225.0,
+        metadata=says("Look", "keeps it a local recolouring; 0 is plain neural style transfer"),
+    )
+    content_weight: float = field(
+        default=0.2, metadata=says("Look", "keeps the style from inventing shapes")
+    )
+    tv_weight: float = field(
+        default=0.0, metadata=says("Look", "keeps neighbouring pixels alike, against noise")
+    )
+    init: str = field(
+        default="color",
+        metadata=says(
+            "Look", "where to start: color, recoloured region by region, content, or noise"
+        ),
+    )
+    smooth: bool | None = field(
+        default=None,
+        metadata=says(
+            "Look", "end with the nearest local recolouring; by default where that helps"
+        ),
+    )
+    size: int | None = field(
+        default=None,
+        metadata=says(
+            "Limits",
+            "pixels of the longer side at which the look is found; by default the photo's own, at "
+            "most 1024, or what the memory holds",
+        ),
+    )
+    steps: int = field(default=100, metadata=says("Limits", "how many steps, over all sizes"))
+    seed: int = field(default=0, metadata=says("Limits", "of the noise"))
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.steps, int) or self.steps < 1:
+            raise ValueError(f"steps is {self.steps}; it must be a whole number of at least 1.")
+        if self.size is not None:
+            check_size(self.size)
+        for name, weight in self.weights().items():
+            if not (math.isfinite(weight) and weight >= 0):
+                raise ValueError(f"{name}_weight is {weight}; it must be a number of at least 0.")
+        if not any(self.weights().values()):
+            raise ValueError("the weights are all 0; at least one must be above.")
+        if self.init not in INITS:
+            raise ValueError(f"init is {self.init!r}; it must be one of {', '.join(INITS)}.")
+        if isinstance(self.regions, str) and self.regions not in REGIONS:
+            raise ValueError(
+                f"regions is {self.regions!r}; it must be one of {', '.join(REGIONS)}."
+            )
+        strengths = self.strength
+        for value in strengths.values() if isinstance(strengths, Mapping) else [strengths]:
+            if not 0 <= value <= 1:
+                raise ValueError(f"a strength is {value}; it must be from 0 to 1.")
+
+    def weights(self) -> dict[str, float]:
+        """The weight of each loss, by its name."""
+        return {
+            "content": self.content_weight,
+            "style": self.style_weight,
+            "photorealism": self.photorealism_weight,
+            "tv": self.tv_weight,
+        }
