@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pybind11
+import torch
 from setuptools import Extension, setup
 from torch.utils import cpp_extension
 
@@ -22,6 +23,10 @@ def find_nvcc() -> Path | None:
     return next((place.resolve() for place in places if place.is_file()), None)
 
 
+def has_gpu() -> bool:
+    return torch.cuda.is_available() or any(Path("/dev").glob("nvidia[0-9]*"))
+
+
 wanted, nvcc = os.environ.get("PYDPST_CUDA", ""), find_nvcc()
 if wanted not in ("", "0", "1"):
     sys.exit(f"PYDPST_CUDA is {wanted!r}; it must be 0 (CPU only), 1 (CPU and CUDA) or unset.")
@@ -31,6 +36,10 @@ if wanted == "1" and not nvcc:
         "toolkit, or `pip install nvidia-cuda-nvcc nvidia-cuda-runtime nvidia-cuda-cccl` and add "
         "--no-build-isolation."
     )
+
+if nvcc and wanted == "" and not has_gpu():
+    print("No GPU here: the CUDA kernels are left out. PYDPST_CUDA=1 builds them all the same.")
+    nvcc = None
 
 common = {
     "include_dirs": [pybind11.get_include(), *cpp_extension.include_paths()],

@@ -64,7 +64,7 @@ def make_clip(kind: str, frames: int) -> Iterator[Tensor]:
 
 
 def read_clip(path: Path, frames: int) -> Iterator[Tensor]:
-    reader = ClipReader(path)
+    reader = ClipReader.open(path)
     count = 0
     for item in reader:
         if isinstance(item, Frame) and count < frames:

@@ -85,7 +85,7 @@ def write(tmp_path: Path, city_day: Path) -> Callable[..., Path]:
 
 def _pictures(path: Path) -> list[Tensor]:
     """The frames of a clip, as they are shown, by the reader."""
-    reader = ClipReader(path)
+    reader = ClipReader.open(path)
     largest = 65535 if reader.bits > 8 else 255
     frames = [item.image.float() / largest for item in reader if isinstance(item, Frame)]
     reader.close()

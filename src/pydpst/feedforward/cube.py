@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pydpst.matting.conjugate_gradients import conjugate_gradients
+from pydpst.matting.conjugate_gradients import conjugate_gradients, warn_unless_converged
 from pydpst.photos.writing import check_output, write_whole
 from pydpst.transfer.linear import affine_fit
 
@@ -18,6 +18,8 @@ CUBE_SIZES = (2, 129)
 # the unit cube, so that they do not depend on its size. The first lets colours that do not occur
 # continue those that do; the second returns to the affine map far from all of them.
 _CURVATURE, _SLOPE = 1e-4, 1e-5
+# Of the solve.
+_TOL = 1e-4
 
 
 def fit_cube(before: Tensor, after: Tensor, size: int = 33) -> Tensor:
@@ -49,6 +51,14 @@ def fit_cube(before: Tensor, after: Tensor, size: int = 33) -> Tensor:
     colours, wanted = (x.detach().cpu().double().flatten(1) for x in (before, after))
     affine = affine_fit(colours, wanted)
     wanted = wanted - (affine[:, :3] @ colours + affine[:, 3:])
+    entries = identity_cube(size).view(-1, 3)
+    change = _fit(colours, wanted, size)
+    cube = entries @ affine[:, :3].T + affine[:, 3] + change
+    return cube.clamp(0, 1).view(size, size, size, 3).float()
+
+
+def _fit(colours: Tensor, wanted: Tensor, size: int) -> Tensor:
+    """The table, as rows (size³, 3), that makes what is wanted (3, N) of colours (3, N)."""
     corners, weights = _corners(colours, size)
     products = _products(corners, weights, size)
     target = torch.stack([_sum_at(corners, weights * channel, size**3) for channel in wanted], 1)
@@ -77,17 +87,16 @@ def fit_cube(before: Tensor, after: Tensor, size: int = 33) -> Tensor:
         """The inverse if all entries had the same few pixels."""
         return turn(turn(x, vectors.T) / (costs + 1e-3 / size**3), vectors).view(-1, 3)
 
-    change, _ = conjugate_gradients(
+    change, convergence = conjugate_gradients(
         lambda x: normal(x.T).T,
         lambda x: precondition(x.T).T,
         target.T,
         torch.zeros_like(target.T),
-        1e-4,
+        _TOL,
         1000,
     )
-    entries = identity_cube(size).view(-1, 3)
-    cube = entries @ affine[:, :3].T + affine[:, 3] + change.T
-    return cube.clamp(0, 1).view(size, size, size, 3).float()
+    warn_unless_converged(convergence, _TOL)
+    return change.T
 
 
 def apply_cube(cube: Tensor, image: Tensor) -> Tensor:

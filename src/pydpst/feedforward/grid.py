@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
-from pydpst.matting.conjugate_gradients import conjugate_gradients
+from pydpst.matting.conjugate_gradients import conjugate_gradients, warn_unless_converged
 from pydpst.ops import bilateral_slice_apply, bilateral_slice_apply_backward
 from pydpst.transfer.linear import affine_fit
 
@@ -13,6 +15,8 @@ from pydpst.transfer.linear import affine_fit
 # whole, beside the squared error of a cell's pixels: the first fills cells that have few pixels
 # from those around them, the second those that no pixel is near.
 _DIFFERENCE, _CHANGE = 0.005, 1e-5
+# Of the solve.
+_TOL = 1e-3
 
 
 class FittedGrid(nn.Module):
@@ -84,8 +88,22 @@ def fit_grid(
     mean = colours.mean(1, keepdim=True)
     root = torch.linalg.cholesky(torch.cov(colours) + 1e-4 * torch.eye(3, dtype=torch.float64))
     whitened = torch.linalg.solve_triangular(root, colours - mean, upper=False).view_as(photo)
-    shape = (1, 12, depth, rows, columns)
-    share = colours.shape[1] / (depth * rows * columns)
+    change = _fit(guide, whitened, wanted, (1, 12, depth, rows, columns))
+    # Back from the whitened colours: M W (x - mean) + m = (M W) x + (m - M W mean).
+    cells = change.view(3, 4, -1)
+    slopes = torch.einsum("ikn,kj->ijn", cells[:, :3], torch.linalg.inv(root))
+    offsets = cells[:, 3] - torch.einsum("ijn,j->in", slopes, mean[:, 0])
+    maps = torch.cat([slopes, offsets[:, None]], 1) + affine[..., None]
+    fitted = FittedGrid(depth, rows, columns)
+    fitted.grid.copy_(maps.view(12, depth, rows, columns))
+    return fitted
+
+
+def _fit(
+    guide: Tensor, whitened: Tensor, wanted: Tensor, shape: tuple[int, int, int, int, int]
+) -> Tensor:
+    """The grid of this shape, as a row, that makes what is wanted of whitened colours."""
+    share = guide.numel() / math.prod(shape[2:])
     nothing = torch.zeros(shape, dtype=torch.float64)
 
     def gather(residual: Tensor) -> Tensor:
@@ -102,18 +120,10 @@ def fit_grid(
         return gather(bilateral_slice_apply(grid, guide, whitened)) + cost.view(1, -1)
 
     # The weights of the pixels for their squares, which add up to about half.
-    pixels = gather(torch.ones_like(photo)).view(shape)[:, 3::4].sum(1, keepdim=True) / 3
+    pixels = gather(torch.ones_like(whitened)).view(shape)[:, 3::4].sum(1, keepdim=True) / 3
     diagonal = (0.5 * pixels + share * (6 * _DIFFERENCE + _CHANGE)).expand(shape).reshape(1, -1)
     b = gather(wanted)
-    change, _ = conjugate_gradients(
-        normal, lambda r: r / diagonal, b, torch.zeros_like(b), 1e-3, 500
-    )
-
-    # Back from the whitened colours: M W (x - mean) + m = (M W) x + (m - M W mean).
-    cells = change.view(3, 4, -1)
-    slopes = torch.einsum("ikn,kj->ijn", cells[:, :3], torch.linalg.inv(root))
-    offsets = cells[:, 3] - torch.einsum("ijn,j->in", slopes, mean[:, 0])
-    maps = torch.cat([slopes, offsets[:, None]], 1) + affine[..., None]
-    fitted = FittedGrid(depth, rows, columns)
-    fitted.grid.copy_(maps.view(shape[1:]))
-    return fitted
+    start = torch.zeros_like(b)
+    change, convergence = conjugate_gradients(normal, lambda r: r / diagonal, b, start, _TOL, 500)
+    warn_unless_converged(convergence, _TOL)
+    return change

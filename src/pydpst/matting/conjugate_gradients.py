@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -37,6 +38,12 @@ def describe_failure(convergence: Convergence, tol: float) -> str:
         f"the solve {cause}: after {convergence.iterations} iterations the relative residual is "
         f"{convergence.residual:.1e}, not {tol:.1e}; allow more iterations or a larger tol."
     )
+
+
+def warn_unless_converged(convergence: Convergence, tol: float) -> None:
+    """Says so where a solve did not reach its tolerance."""
+    if not convergence.converged:
+        warnings.warn(describe_failure(convergence, tol), stacklevel=3)
 
 
 def conjugate_gradients(

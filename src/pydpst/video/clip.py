@@ -87,6 +87,7 @@ class ClipReader:
 
     Args:
         path: of an mp4, mov, mkv or webm file.
+        container: the file; `open` opens it.
 
     Attributes:
         total: how many frames there will be, as the file has it; None where it does not say.
@@ -97,13 +98,40 @@ class ClipReader:
             fewer than 16 or more than 8192 pixels a side.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        import av
+    def __init__(self, path: str | os.PathLike[str], container: InputContainer) -> None:
         from av.video.reformatter import VideoReformatter
 
-        self.path = path
+        self.path, self.container = path, container
+        stream = container.streams.best("video")
+        if stream is None:
+            raise ValueError(f"the clip {path} holds no video; give one that does.")
+        self.stream = stream
+        context = stream.codec_context
+        if not MINIMUM_SIDE <= min(context.width, context.height) <= _LARGEST_SIDE:
+            raise ValueError(
+                f"the clip {path} is {context.width}×{context.height} pixels; each side must "
+                f"have {MINIMUM_SIDE} to {_LARGEST_SIDE}."
+            )
+        stream.thread_type = "AUTO"
+        self.rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        self.time_base = stream.time_base or 1 / self.rate
+        self.copied = [s for s in container.streams if s.type == "audio"]
+        self.total = stream.frames or self._estimate_total()
+        self.damaged = 0
+        self.width, self.height = context.width, context.height
+        self._describe_colours()
+        self._reformatter = VideoReformatter()
+        self._last: int | None = None
+        self._items = self._decode()
+        self._ahead: list[Frame | Packet] = []
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> ClipReader:
+        """Opens a clip and decodes its first frame."""
+        import av
+
         try:
-            self.container: InputContainer = av.open(
+            container = av.open(
                 os.fspath(path), "r", container_options=_READ_OPTIONS, metadata_errors="replace"
             )
         except (av.FFmpegError, OSError) as error:
@@ -111,41 +139,22 @@ class ClipReader:
                 f"the clip {path} is no video or damaged ({error.strerror}); give an mp4, mov, mkv "
                 "or webm file."
             ) from None
-        self._reformatter = VideoReformatter()
-        self.damaged = 0
         try:
-            stream = self.container.streams.best("video")
-            if stream is None:
-                raise ValueError(f"the clip {path} holds no video; give one that does.")
-            self.stream = stream
-            context = stream.codec_context
-            if not MINIMUM_SIDE <= min(context.width, context.height) <= _LARGEST_SIDE:
-                raise ValueError(
-                    f"the clip {path} is {context.width}×{context.height} pixels; each side must "
-                    f"have {MINIMUM_SIDE} to {_LARGEST_SIDE}."
-                )
-            stream.thread_type = "AUTO"
-            self.rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-            self.time_base = stream.time_base or 1 / self.rate
-            self.copied = [s for s in self.container.streams if s.type == "audio"]
-            self._describe_colours()
-            self.total = stream.frames or self._estimate_total()
-            self._last: int | None = None
-            self._items = self._decode()
-            # What a player would turn is known with the first frame.
-            self._ahead: list[Frame | Packet] = []
-            for item in self._items:
-                self._ahead.append(item)
-                if isinstance(item, Frame):
-                    break
-            else:
-                raise ValueError(
-                    f"no frame of the clip {path} can be decoded; give an undamaged one."
-                )
+            reader = cls(path, container)
+            reader._decode_first()
         except BaseException:
-            self.container.close()
+            container.close()
             raise
-        self.height, self.width = item.image.shape[1:]
+        return reader
+
+    def _decode_first(self) -> None:
+        """What a player would turn is known with the first frame."""
+        for item in self._items:
+            self._ahead.append(item)
+            if isinstance(item, Frame):
+                self.height, self.width = item.image.shape[1:]
+                return
+        raise ValueError(f"no frame of the clip {self.path} can be decoded; give an undamaged one.")
 
     def __iter__(self) -> Iterator[Frame | Packet]:
         """Each frame and packet, once."""

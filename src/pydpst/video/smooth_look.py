@@ -160,7 +160,7 @@ def apply_to_clip(
     except ImportError:
         raise ValueError("video needs the package av; run `pip install pydpst[video]`.") from None
     output = Path(output)
-    reader = ClipReader(clip)
+    reader = ClipReader.open(clip)
     beside = output.parent / f".pydpst-{secrets.token_hex(4)}.part"
     steady = SteadyNetwork(network, seconds)
     try:
