@@ -88,6 +88,15 @@ inline void check_image_gradient(const Tensor& image, const Tensor& whitening, c
   STD_TORCH_CHECK(p.size(1) == q.size(1), "p and q must have the same number of channels");
 }
 
+inline void check_grad(const Tensor& grad, const Tensor& image) {
+  STD_TORCH_CHECK(grad.dim() == 4 && grad.size(0) == image.size(0) && grad.size(1) == 3 &&
+                      grad.size(2) == image.size(2) && grad.size(3) == image.size(3) &&
+                      grad.scalar_type() == image.scalar_type() &&
+                      grad.is_cuda() == image.is_cuda() &&
+                      grad.get_device_index() == image.get_device_index(),
+                  "grad must have the image's shape, dtype and device");
+}
+
 inline void check_slice(const Tensor& grid, const Tensor& guide, const Tensor& image) {
   STD_TORCH_CHECK(image.dim() == 4 && image.size(1) == 3, "image must have the shape (B, 3, H, W)");
   STD_TORCH_CHECK(
@@ -111,12 +120,7 @@ inline void check_slice(const Tensor& grid, const Tensor& guide, const Tensor& i
 inline void check_slice_backward(const Tensor& grad, const Tensor& grid, const Tensor& guide,
                                  const Tensor& image) {
   check_slice(grid, guide, image);
-  STD_TORCH_CHECK(grad.dim() == 4 && grad.size(0) == image.size(0) && grad.size(1) == 3 &&
-                      grad.size(2) == image.size(2) && grad.size(3) == image.size(3) &&
-                      grad.scalar_type() == image.scalar_type() &&
-                      grad.is_cuda() == image.is_cuda() &&
-                      grad.get_device_index() == image.get_device_index(),
-                  "grad must have the image's shape, dtype and device");
+  check_grad(grad, image);
 }
 
 inline void check_affine_maps(const Tensor& maps, const Tensor& image, int64_t top,
@@ -133,6 +137,44 @@ inline void check_affine_maps(const Tensor& maps, const Tensor& image, int64_t t
                   "maps must have the image's dtype and device");
   STD_TORCH_CHECK(top >= 0 && image.size(2) <= height - top, "the image's ", image.size(2),
                   " rows from ", top, " on must lie within height, got ", height);
+}
+
+inline void check_grade_pixels(const Tensor& masks, const Tensor& image) {
+  STD_TORCH_CHECK(image.dim() == 4 && image.size(1) == 3, "image must have the shape (B, 3, H, W)");
+  STD_TORCH_CHECK(
+      image.scalar_type() == ScalarType::Float || image.scalar_type() == ScalarType::Double,
+      "image must be float32 or float64");
+  STD_TORCH_CHECK(masks.dim() == 4 && masks.size(0) == image.size(0) &&
+                      masks.size(2) == image.size(2) && masks.size(3) == image.size(3),
+                  "masks must have the shape (B, R, H, W), the image's but for R");
+  STD_TORCH_CHECK(masks.scalar_type() == image.scalar_type() &&
+                      masks.is_cuda() == image.is_cuda() &&
+                      masks.get_device_index() == image.get_device_index(),
+                  "masks must have the image's dtype and device");
+}
+
+inline void check_grade(const Tensor& maps, const Tensor& masks, const Tensor& image) {
+  check_grade_pixels(masks, image);
+  STD_TORCH_CHECK(
+      maps.dim() == 4 && maps.size(0) == image.size(0) && maps.size(1) == masks.size(1) &&
+          maps.size(2) > 0 && maps.size(3) == 12,
+      "maps must have the shape (B, R, K, 12), B and R those of masks and K at least 1");
+  STD_TORCH_CHECK(maps.scalar_type() == image.scalar_type() && maps.is_cuda() == image.is_cuda() &&
+                      maps.get_device_index() == image.get_device_index(),
+                  "maps must have the image's dtype and device");
+}
+
+inline void check_grade_maps_gradient(const Tensor& grad, const Tensor& masks, const Tensor& image,
+                                      int64_t knots) {
+  check_grade_pixels(masks, image);
+  check_grad(grad, image);
+  STD_TORCH_CHECK(knots >= 1, "knots must be at least 1, got ", knots);
+}
+
+inline void check_grade_pixel_gradients(const Tensor& grad, const Tensor& maps, const Tensor& masks,
+                                        const Tensor& image) {
+  check_grade(maps, masks, image);
+  check_grad(grad, image);
 }
 
 inline void check_ellpack(const Tensor& blocks, const Tensor& columns, const Tensor& x) {

@@ -226,3 +226,52 @@ def test_the_affine_maps_kernel_equals_the_reference(
     have = torch.frombuffer(bytearray(done.stdout), dtype=dtype).view(want.shape)
     tolerance = 1e-12 if dtype == torch.float64 else 1e-6
     assert (have.double() - want).norm() <= tolerance * want.norm()
+
+
+@pytest.fixture(scope="module")
+def grade_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("grade.cpp", tmp_path_factory.mktemp("cuda_shim"))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        # batch, regions, knots, height, width, whether to add the image
+        (2, 3, 8, 13, 11, 1),
+        (1, 2, 5, 70, 67, 0),  # pixels of a second part
+        (1, 1, 1, 9, 5, 1),
+        (1, 2, 2, 1, 1, 0),
+        (2, 0, 3, 4, 3, 1),
+    ],
+    ids=str,
+)
+def test_grade_kernels_equal_the_reference(
+    grade_kernels: Path, shape: tuple[int, ...], dtype: torch.dtype
+) -> None:
+    batch, regions, knots, height, width, add = shape
+    generator = torch.Generator().manual_seed(0)
+
+    def rand(*shape: int) -> Tensor:
+        return torch.rand(shape, dtype=torch.float64, generator=generator).to(dtype)
+
+    arguments = [rand(batch, regions, knots, 12), rand(batch, regions, height, width)]
+    arguments.append(1.4 * rand(batch, 3, height, width) - 0.2)
+    grad = rand(batch, 3, height, width)
+    leaves = [argument.double().requires_grad_() for argument in arguments]
+    out = reference.grade_apply(leaves[0] + torch.eye(3, 4).flatten(), *leaves[1:])
+    if not add:
+        out = out - leaves[2]
+    want = [out.detach(), *torch.autograd.grad(out, leaves, grad.double())]
+    results = []
+    for falling in (False, True):
+        numbers = (batch, regions, knots, height * width, add, dtype == torch.float64, falling)
+        message = struct.pack("7q", *numbers)
+        message += b"".join(array.detach().numpy().tobytes() for array in (*arguments, grad))
+        done = subprocess.run([grade_kernels], input=message, capture_output=True, timeout=60)
+        assert done.returncode == 0, done.stderr.decode()[-3000:]
+        results.append(torch.frombuffer(bytearray(done.stdout), dtype=dtype))
+    assert torch.equal(*results)
+    for have, one in zip(results[0].split([one.numel() for one in want]), want, strict=True):
+        tolerance = 1e-12 if dtype == torch.float64 else 1e-5
+        assert (have.double() - one.flatten()).norm() <= tolerance * max(1, one.norm())

@@ -9,11 +9,13 @@ namespace {
 
 #include "../moments.h"
 
-// A multiple of 32. The tests, which run the threads one by one, set fewer.
+// A power of two, which sums by halves need, and whole warps. The tests, which run the threads one
+// by one, set fewer.
 #ifndef PYDPST_THREADS
 #define PYDPST_THREADS 256
 #endif
 constexpr int kThreads = PYDPST_THREADS;
+static_assert(kThreads >= 32 && (kThreads & (kThreads - 1)) == 0);
 
 // The item of this thread.
 __device__ inline int64_t item() { return int64_t(blockIdx.x) * kThreads + threadIdx.x; }

@@ -90,6 +90,12 @@ struct Launch {
 template <typename S>
 std::vector<S> read_array(int64_t size) {
   std::vector<S> values(size);
-  if (std::fread(values.data(), sizeof(S), size, stdin) != size_t(size)) std::exit(3);
+  if (size > 0 && std::fread(values.data(), sizeof(S), size, stdin) != size_t(size)) std::exit(3);
   return values;
+}
+
+// And what it answers.
+template <typename S>
+void write_array(const std::vector<S>& values) {
+  if (!values.empty()) std::fwrite(values.data(), sizeof(S), values.size(), stdout);
 }

@@ -15,11 +15,6 @@ struct Request {
 };
 
 template <typename S>
-void write_array(const std::vector<S>& values) {
-  std::fwrite(values.data(), sizeof(S), values.size(), stdout);
-}
-
-template <typename S>
 void run(const Request& request) {
   const Launch launch{kThreads, request.falling != 0};
   const SliceShape& shape = request.shape;

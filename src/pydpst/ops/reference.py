@@ -97,3 +97,32 @@ def affine_maps_apply(maps: Tensor, image: Tensor) -> Tensor:
         batch, 3, 4, height, width
     )
     return torch.einsum("bijhw,bjhw->bihw", matrices[:, :, :3], image) + matrices[:, :, 3]
+
+
+def grade_apply(maps: Tensor, masks: Tensor, image: Tensor) -> Tensor:
+    """Renders a colour grade by region: every region's photo in full, then their blend.
+
+    Args:
+        maps: (B, R, K, 12), 3×4 matrices by rows at K knots of the mean channel over [0, 1].
+        masks: (B, R, H, W).
+        image: (B, 3, H, W).
+
+    Returns:
+        (B, 3, H, W), differentiable in all three.
+    """
+    knots = maps.shape[2]
+    position = image.mean(1).clamp(0, 1) * (knots - 1)
+    knot = torch.arange(knots, dtype=image.dtype, device=image.device).view(-1, 1, 1)
+    below = position.detach().floor().clamp(max=max(knots - 2, 0))
+    fraction = position - below
+    # each pixel's weights of the knots, (B, K, H, W)
+    weights = (knot == below[:, None]) * (1 - fraction[:, None])
+    weights = weights + (knot == below[:, None] + 1) * fraction[:, None]
+    batch, regions, height, width = masks.shape
+    matrices = torch.einsum("bkhw,brkc->brchw", weights, maps).view(
+        batch, regions, 3, 4, height, width
+    )
+    graded = torch.einsum("brijhw,bjhw->brihw", matrices[:, :, :, :3], image)
+    change = graded + matrices[:, :, :, 3] - image[:, None]
+    result: Tensor = image + (masks[:, :, None] * change).sum(1)
+    return result

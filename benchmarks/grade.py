@@ -1,0 +1,72 @@
+"""Prints the times of grade_apply, and of a copy of the bytes that it must move.
+
+python benchmarks/grade.py [MEGAPIXELS ...]
+
+Masks and photo are random, which no real mask is: every region has a share of every pixel.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+
+from pydpst.ops.grade import grade_apply
+
+KNOTS = 8
+
+
+def minima(functions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """The shortest time of each in milliseconds; they take turns, so noise strikes all alike."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(rounds + 1):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            times[name].append(1e3 * (time.perf_counter() - start))
+    return {name: min(values[1:]) for name, values in times.items()}
+
+
+def copy(planes: int, pixels: int) -> Callable[[], object]:
+    """The machine's own copy of half of so many planes onto the other half."""
+    source = torch.rand(planes * pixels // 2)
+    target = torch.empty_like(source)
+    return lambda: target.copy_(source)
+
+
+def contenders(regions: int, side: int) -> dict[str, Callable[[], object]]:
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(1, 3, side, side, generator=generator)
+    masks = torch.rand(1, regions, side, side, generator=generator)
+    maps = torch.randn(1, regions, KNOTS, 12, generator=generator)
+    grad = torch.rand(1, 3, side, side, generator=generator)
+    variable = maps.clone().requires_grad_()
+    out = grade_apply(variable, masks, image)
+    return {
+        # both ways as many: masks, photo and result; masks, photo and the result's gradient
+        "copy": copy(regions + 6, side * side),
+        "forward": lambda: grade_apply(maps, masks, image),
+        "backward": lambda: torch.autograd.grad(out, variable, grad, retain_graph=True),
+    }
+
+
+def main() -> None:
+    print(f"{torch.get_num_threads()} threads, {KNOTS} knots, float32, ms a megapixel, shortest\n")
+    print("| megapixels | regions | copy | forward | ratio | backward (maps) | ratio |")
+    print("|---|---|---|---|---|---|---|")
+    for megapixels in [float(argument) for argument in sys.argv[1:]] or [0.25, 1, 12]:
+        side = round((megapixels * 1e6) ** 0.5)
+        for regions in (1, 3, 6):
+            times = minima(contenders(regions, side), rounds=100 if megapixels <= 1 else 15)
+            one, forward, backward = (value / megapixels for value in times.values())
+            print(
+                f"| {megapixels:g} | {regions} | {one:.2f} | {forward:.2f} | {forward / one:.1f} | "
+                f"{backward:.2f} | {backward / one:.1f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

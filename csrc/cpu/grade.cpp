@@ -1,0 +1,181 @@
+// A colour grade by region on the CPU, for three instruction sets, chosen at run time. The gradient
+// in the maps is summed over parts of the image that do not depend on the number of threads, in one
+// fixed order.
+
+#include <algorithm>
+#include <cstdint>
+#include <type_traits>
+#include <vector>
+
+#include "../grade_operator.h"
+#include "processor.h"
+
+namespace pydpst {
+namespace {
+
+// One sample of a batch. tables is (regions, 12, 2, padded knots): of each coefficient of D its
+// values at the knots, and how much it rises from each to the next.
+template <typename S>
+struct Graded {
+  const S *tables, *masks, *image, *grad;
+  S *out, *masks_out;
+  int64_t pixels, regions, knots, padded_knots;
+  bool add;  // the image
+};
+
+// The loops over pixels for one instruction set; the second of a pair is for tables of one vector.
+template <typename S>
+struct GradeKernels {
+  using Pixels = void (*)(const Graded<S>&, int64_t begin, int64_t end);
+  int64_t lanes;
+  Pixels apply[2], pixel_gradients[2];
+  void (*maps_gradient)(const Graded<S>&, int64_t begin, int64_t end, double* part);
+};
+
+#define PYDPST_KERNELS "grade_pixels.h"
+#include "instruction_sets.h"
+
+using baseline::kCoefficients;
+
+template <typename S>
+const GradeKernels<S>& grade_kernels() {
+#if PYDPST_X86
+  if (has_avx512()) return avx512::grade_kernels<S>;
+  if (has_avx2()) return avx2::grade_kernels<S>;
+#endif
+  return baseline::grade_kernels<S>;
+}
+
+// Parts of an image are of so many pixels, few enough for their sums to be short.
+constexpr int64_t kPart = 1 << 14;
+
+// What the samples of a batch share.
+template <typename S>
+class GradedBatch {
+ public:
+  GradedBatch(const Tensor& masks, const Tensor& image, int64_t knots)
+      : masks_(masks.const_data_ptr<S>()),
+        image_(image.const_data_ptr<S>()),
+        samples_(image.size(0)),
+        pixels_(image.size(2) * image.size(3)),
+        regions_(masks.size(1)),
+        knots_(knots),
+        padded_knots_((knots + kernels.lanes - 1) / kernels.lanes * kernels.lanes) {}
+
+  void read_maps(const Tensor& maps) {
+    tables_.resize(samples_ * regions_ * kCoefficients * 2 * padded_knots_);
+    const S* from = maps.const_data_ptr<S>();
+    for (int64_t i = 0; i < samples_ * regions_ * knots_; ++i) {
+      S* table = &tables_[i / knots_ * kCoefficients * 2 * padded_knots_];
+      const int64_t knot = i % knots_;
+      for (int64_t c = 0; c < kCoefficients; ++c, table += 2 * padded_knots_) {
+        table[knot] = *from++;
+        if (knot > 0) table[padded_knots_ + knot - 1] = table[knot] - table[knot - 1];
+      }
+    }
+  }
+
+  Graded<S> sample(int64_t b) const {
+    return {tables_.data() + b * regions_ * kCoefficients * 2 * padded_knots_,
+            masks_ + b * regions_ * pixels_,
+            image_ + b * 3 * pixels_,
+            nullptr,
+            nullptr,
+            nullptr,
+            pixels_,
+            regions_,
+            knots_,
+            padded_knots_,
+            false};
+  }
+
+  // Calls work(part's number, sample, first pixel, the one after the last), in parallel.
+  template <typename Work>
+  void for_parts(const Work& work) const {
+    torch::stable::parallel_for(0, samples_ * parts(), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t first = i % parts() * kPart;
+        work(i, i / parts(), first, std::min(first + kPart, pixels_));
+      }
+    });
+  }
+
+  int64_t parts() const { return (pixels_ + kPart - 1) / kPart; }
+  // Whether a table is as long as one vector.
+  bool fits() const { return padded_knots_ == kernels.lanes; }
+
+  const GradeKernels<S>& kernels = grade_kernels<S>();
+
+ private:
+  const S *masks_, *image_;
+  int64_t samples_, pixels_, regions_, knots_, padded_knots_;
+  std::vector<S> tables_;
+};
+
+struct Host {
+  struct Device {
+    explicit Device(const Tensor&) {}
+  };
+
+  template <typename S>
+  static void grade_change(const Tensor& maps, const Tensor& masks, const Tensor& image, bool add,
+                           Tensor& out) {
+    use_huge_pages(out);
+    GradedBatch<S> batch(masks, image, maps.size(2));
+    batch.read_maps(maps);
+    batch.for_parts([&](int64_t, int64_t b, int64_t begin, int64_t end) {
+      Graded<S> graded = batch.sample(b);
+      graded.add = add;
+      graded.out = out.mutable_data_ptr<S>() + b * out.stride(0);
+      batch.kernels.apply[batch.fits()](graded, begin, end);
+    });
+  }
+
+  template <typename S>
+  static void grade_maps_gradient(const Tensor& grad, const Tensor& masks, const Tensor& image,
+                                  Tensor& out) {
+    const GradedBatch<S> batch(masks, image, out.size(2));
+    const int64_t samples = out.size(0), size = out.size(1) * out.size(2) * kCoefficients;
+    std::vector<double> parts(samples * batch.parts() * size);
+    batch.for_parts([&](int64_t part, int64_t b, int64_t begin, int64_t end) {
+      Graded<S> graded = batch.sample(b);
+      graded.grad = grad.const_data_ptr<S>() + b * grad.stride(0);
+      batch.kernels.maps_gradient(graded, begin, end, &parts[part * size]);
+    });
+    for (int64_t i = 0; i < samples * size; ++i) {
+      double sum = 0;
+      for (int64_t part = 0; part < batch.parts(); ++part)
+        sum += parts[(i / size * batch.parts() + part) * size + i % size];
+      out.mutable_data_ptr<S>()[i] = S(sum);
+    }
+  }
+
+  template <typename S>
+  static void grade_pixel_gradients(const Tensor& grad, const Tensor& maps, const Tensor& masks,
+                                    const Tensor& image, bool add, Tensor& masks_out,
+                                    Tensor& image_out) {
+    use_huge_pages(masks_out);
+    use_huge_pages(image_out);
+    GradedBatch<S> batch(masks, image, maps.size(2));
+    batch.read_maps(maps);
+    batch.for_parts([&](int64_t, int64_t b, int64_t begin, int64_t end) {
+      Graded<S> graded = batch.sample(b);
+      graded.grad = grad.const_data_ptr<S>() + b * grad.stride(0);
+      graded.add = add;
+      graded.out = image_out.mutable_data_ptr<S>() + b * image_out.stride(0);
+      graded.masks_out = masks_out.mutable_data_ptr<S>() + b * masks_out.stride(0);
+      batch.kernels.pixel_gradients[batch.fits()](graded, begin, end);
+    });
+  }
+};
+
+}  // namespace
+}  // namespace pydpst
+
+STABLE_TORCH_LIBRARY_IMPL(pydpst, CPU, library) {
+  library.impl("grade_change", TORCH_BOX(&pydpst::grade_change<pydpst::Host>));
+  library.impl("grade_change_maps_gradient",
+               TORCH_BOX(&pydpst::grade_change_maps_gradient<pydpst::Host>));
+  library.impl("grade_change_pixel_gradients",
+               TORCH_BOX(&pydpst::grade_change_pixel_gradients<pydpst::Host>));
+}

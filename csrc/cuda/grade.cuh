@@ -1,0 +1,189 @@
+// A colour grade by region. A thread has a pixel and reads the maps around its mean, which the
+// caches hold. The gradient in the maps is gathered: a block has a few knots of one region and a
+// part of the image. No atomics, so results repeat bit for bit.
+#pragma once
+
+#include "grid.cuh"
+
+namespace pydpst {
+namespace {
+
+#include "../grade.h"
+
+// The shape of a call.
+struct GradeShape {
+  int64_t samples, regions, knots, plane;
+  __host__ __device__ int64_t pixels() const { return samples * plane; }
+  __host__ __device__ int64_t coefficients() const {
+    return samples * regions * knots * kCoefficients;
+  }
+};
+
+// Where a colour lies between two knots; of a single one, both are it.
+template <typename S>
+struct BetweenKnots {
+  int64_t knot, next;
+  S fraction;
+
+  __device__ BetweenKnots(const S* colour, int64_t knots) {
+    const S position = knot_position<S>(colour, knots);
+    knot = smaller(int64_t(position), larger(knots - 2, 0));
+    next = smaller(knot + 1, knots - 1);
+    fraction = position - S(knot);
+  }
+};
+
+template <typename S>
+__device__ void load_colour(const S* planes, const GradeShape& shape, int64_t sample, int64_t pixel,
+                            S* out) {
+  PYDPST_UNROLL for (int c = 0; c < 3; ++c) {
+    out[c] = planes[(sample * 3 + c) * shape.plane + pixel];
+  }
+}
+
+template <typename S>
+__global__ void __launch_bounds__(kThreads)
+    grade_kernel(const S* maps, const S* masks, const S* image, bool add, S* out,
+                 GradeShape shape) {
+  const int64_t i = item();
+  if (i >= shape.pixels()) return;
+  const int64_t sample = i / shape.plane, pixel = i % shape.plane;
+  S colour[3], change[3], matrix[kCoefficients] = {};
+  load_colour(image, shape, sample, pixel, colour);
+  const BetweenKnots<S> at(colour, shape.knots);
+  for (int64_t r = sample * shape.regions; r < (sample + 1) * shape.regions; ++r) {
+    const S far = masks[r * shape.plane + pixel] * at.fraction;
+    const S near = masks[r * shape.plane + pixel] - far;
+    const S* map = maps + r * shape.knots * kCoefficients;
+    PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) {
+      matrix[c] += near * map[at.knot * kCoefficients + c] + far * map[at.next * kCoefficients + c];
+    }
+  }
+  transform(matrix, colour, change);
+  PYDPST_UNROLL for (int c = 0; c < 3; ++c) {
+    out[(sample * 3 + c) * shape.plane + pixel] = add ? colour[c] + change[c] : change[c];
+  }
+}
+
+// The gradients in the masks and the image.
+template <typename S>
+__global__ void __launch_bounds__(kThreads)
+    grade_pixel_gradients_kernel(const S* grad, const S* maps, const S* masks, const S* image,
+                                 bool add, S* masks_out, S* image_out, GradeShape shape) {
+  const int64_t i = item();
+  if (i >= shape.pixels()) return;
+  const int64_t sample = i / shape.plane, pixel = i % shape.plane;
+  S colour[3], gradient[3], out[3], rise = 0;
+  load_colour(image, shape, sample, pixel, colour);
+  load_colour(grad, shape, sample, pixel, gradient);
+  PYDPST_UNROLL for (int c = 0; c < 3; ++c) { out[c] = add ? gradient[c] : S(0); }
+  const BetweenKnots<S> at(colour, shape.knots);
+  for (int64_t r = sample * shape.regions; r < (sample + 1) * shape.regions; ++r) {
+    const S mask = masks[r * shape.plane + pixel];
+    const S* map = maps + r * shape.knots * kCoefficients;
+    S near[4], far[4];
+    pull_back(map + at.knot * kCoefficients, gradient, near);
+    pull_back(map + at.next * kCoefficients, gradient, far);
+    S of_mask = near[3] + at.fraction * (far[3] - near[3]), of_position = far[3] - near[3];
+    PYDPST_UNROLL for (int c = 0; c < 3; ++c) {
+      const S along = near[c] + at.fraction * (far[c] - near[c]);
+      of_mask += along * colour[c];
+      of_position += (far[c] - near[c]) * colour[c];
+      out[c] += mask * along;
+    }
+    rise += mask * of_position;
+    masks_out[r * shape.plane + pixel] = of_mask;
+  }
+  const S of_mean = position_gradient<S>(colour, rise, shape.knots);
+  PYDPST_UNROLL for (int c = 0; c < 3; ++c) {
+    image_out[(sample * 3 + c) * shape.plane + pixel] = out[c] + of_mean;
+  }
+}
+
+// A block gathers this many knots, from a part of the pixels; parts are short enough for sums in
+// single precision.
+constexpr int kKnots = 4;
+constexpr int64_t kPartPixels = 64 * kThreads;
+
+inline int64_t grade_parts(const GradeShape& shape) {
+  return (shape.plane + kPartPixels - 1) / kPartPixels;
+}
+
+// A part of the gradient in the maps; out is (parts, samples, regions, knots, 12).
+template <typename S>
+__global__ void __launch_bounds__(kThreads)
+    grade_maps_gradient_kernel(const S* grad, const S* masks, const S* image, S* out,
+                               GradeShape shape) {
+  __shared__ S sums[kCoefficients][kThreads];
+  const int64_t groups = (shape.knots + kKnots - 1) / kKnots, index = blockIdx.x;
+  const int64_t first_knot = index % groups * kKnots;
+  const int64_t region = index / groups % (shape.samples * shape.regions);
+  const int64_t part = index / (groups * shape.samples * shape.regions);
+  const int64_t sample = region / shape.regions;
+  const int64_t end = smaller((part + 1) * kPartPixels, shape.plane);
+  S own[kKnots][kCoefficients] = {};
+  for (int64_t pixel = part * kPartPixels + threadIdx.x; pixel < end; pixel += kThreads) {
+    S colour[3], gradient[3];
+    load_colour(image, shape, sample, pixel, colour);
+    load_colour(grad, shape, sample, pixel, gradient);
+    const S position = knot_position<S>(colour, shape.knots);
+    const S mask = masks[region * shape.plane + pixel];
+    PYDPST_UNROLL for (int k = 0; k < kKnots; ++k) {
+      const S share = mask * knot_weight<S>(position, first_knot + k);
+      PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) {
+        own[k][c] += share * entry_gradient(c, colour, gradient);
+      }
+    }
+  }
+  PYDPST_UNROLL for (int k = 0; k < kKnots; ++k) {
+    PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) { sums[c][threadIdx.x] = own[k][c]; }
+    __syncthreads();
+    for (int half = kThreads / 2; half > 0; half /= 2) {
+      for (int i = threadIdx.x; i < kCoefficients * half; i += kThreads)
+        sums[i / half][i % half] += sums[i / half][i % half + half];
+      __syncthreads();
+    }
+    if (threadIdx.x < kCoefficients && first_knot + k < shape.knots)
+      out[part * shape.coefficients() + (region * shape.knots + first_knot + k) * kCoefficients +
+          threadIdx.x] = sums[threadIdx.x][0];
+    __syncthreads();
+  }
+}
+
+template <typename S>
+__global__ void __launch_bounds__(kThreads)
+    add_parts_kernel(const S* parts, S* out, int64_t size, int64_t count) {
+  const int64_t i = item();
+  if (i >= size) return;
+  S sum = 0;
+  for (int64_t part = 0; part < count; ++part) sum += parts[part * size + i];
+  out[i] = sum;
+}
+
+template <typename S, typename Launch>
+void launch_change(const Launch& launch, const GradeShape& shape, const S* maps, const S* masks,
+                   const S* image, bool add, S* out) {
+  launch(grade_kernel<S>, blocks_for(shape.pixels()), maps, masks, image, add, out, shape);
+}
+
+template <typename S, typename Launch>
+void launch_pixel_gradients(const Launch& launch, const GradeShape& shape, const S* grad,
+                            const S* maps, const S* masks, const S* image, bool add, S* masks_out,
+                            S* image_out) {
+  launch(grade_pixel_gradients_kernel<S>, blocks_for(shape.pixels()), grad, maps, masks, image, add,
+         masks_out, image_out, shape);
+}
+
+// parts is a workspace of grade_parts times the maps' size.
+template <typename S, typename Launch>
+void launch_maps_gradient(const Launch& launch, const GradeShape& shape, const S* grad,
+                          const S* masks, const S* image, S* out, S* parts) {
+  const int64_t groups = (shape.knots + kKnots - 1) / kKnots, count = grade_parts(shape);
+  launch(grade_maps_gradient_kernel<S>, count * shape.samples * shape.regions * groups, grad, masks,
+         image, parts, shape);
+  launch(add_parts_kernel<S>, blocks_for(shape.coefficients()), parts, out, shape.coefficients(),
+         count);
+}
+
+}  // namespace
+}  // namespace pydpst

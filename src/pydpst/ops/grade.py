@@ -1,0 +1,159 @@
+"""The operator that renders a colour grade by region: kernel, fake kernels, autograd, vmap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pydpst.ops.library import kernels, register, register_autograd, vmap_over_batch
+
+_change: Any = kernels.grade_change
+_maps_gradient: Any = kernels.grade_change_maps_gradient
+_pixel_gradients: Any = kernels.grade_change_pixel_gradients
+
+
+def grade_apply(maps: Tensor, masks: Tensor, image: Tensor) -> Tensor:
+    """Renders a colour grade by region, in one pass over the pixels.
+
+    A pixel of colour c whose channels' mean is t becomes c + Σ_r masks_r · (M_r(t) [c; 1] - c). The
+    maps lie at K knots evenly spaced over [0, 1], the first at 0 and the last at 1, and M_r(t)
+    linearly between them; means beyond [0, 1] count as 0 or 1. What no region has keeps its
+    colours, and so does what only has maps that are the identity, to the last bit.
+
+    Args:
+        maps: (B, R, K, 12), float32 or float64, K at least 1: 3×4 matrices by rows, which map
+            (r, g, b, 1).
+        masks: (B, R, H, W), of maps' dtype: what share of a pixel each region has.
+        image: (B, 3, H, W), of maps' dtype.
+
+    Returns:
+        (B, 3, H, W), differentiable once in all three and to any order in maps.
+    """
+    return grade_change(maps - _identity(maps), masks, image, True)
+
+
+def grade_change(maps: Tensor, masks: Tensor, image: Tensor, add: bool) -> Tensor:
+    """What a colour grade changes: Σ_r masks_r · D_r(t) [c; 1] for a pixel of colour c and mean t.
+
+    Args:
+        maps: (B, R, K, 12), float32 or float64: D at the knots, as M for `grade_apply`.
+        masks: (B, R, H, W), of maps' dtype.
+        image: (B, 3, H, W), of maps' dtype.
+        add: whether to add the image itself.
+
+    Returns:
+        (B, 3, H, W), linear in maps but for the image; differentiable as `grade_apply` is.
+    """
+    result: Tensor = _change(maps, masks, image, add)
+    return result
+
+
+def grade_change_maps_gradient(grad: Tensor, masks: Tensor, image: Tensor, knots: int) -> Tensor:
+    """The gradient of Σ grad · grade_change(maps, masks, image) in maps, whatever these are.
+
+    Args:
+        grad: (B, 3, H, W), float32 or float64.
+        masks: (B, R, H, W), of grad's dtype.
+        image: (B, 3, H, W), of grad's dtype.
+        knots: how many knots the maps have.
+
+    Returns:
+        (B, R, knots, 12), differentiable once in grad, masks and image.
+    """
+    result: Tensor = _maps_gradient(grad, masks, image, knots)
+    return result
+
+
+def grade_change_pixel_gradients(
+    grad: Tensor, maps: Tensor, masks: Tensor, image: Tensor, add: bool
+) -> tuple[Tensor, Tensor]:
+    """The gradients of Σ grad · grade_change(maps, masks, image, add) in masks and image.
+
+    Args:
+        grad: (B, 3, H, W), float32 or float64.
+        maps: as for `grade_change`.
+        masks: likewise.
+        image: likewise.
+        add: likewise.
+
+    Returns:
+        The gradients, shaped like masks and image; they have none themselves.
+    """
+    result: tuple[Tensor, Tensor] = _pixel_gradients(grad, maps, masks, image, add)
+    return result
+
+
+def _identity(maps: Tensor) -> Tensor:
+    """The matrix that changes no colour, (12,)."""
+    return torch.eye(3, 4, dtype=maps.dtype, device=maps.device).flatten()
+
+
+def _change_fake(maps: Tensor, masks: Tensor, image: Tensor, add: bool) -> Tensor:
+    return image.new_empty(image.shape)
+
+
+def _maps_gradient_fake(grad: Tensor, masks: Tensor, image: Tensor, knots: int) -> Tensor:
+    return image.new_empty(image.shape[0], masks.shape[1], knots, 12)
+
+
+def _pixel_gradients_fake(
+    grad: Tensor, maps: Tensor, masks: Tensor, image: Tensor, add: bool
+) -> tuple[Tensor, Tensor]:
+    return masks.new_empty(masks.shape), image.new_empty(image.shape)
+
+
+def _save_change(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, bool], output: Tensor) -> None:
+    *tensors, ctx.add = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _change_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    maps, masks, image = ctx.saved_tensors
+    grad_maps = grad_masks = grad_image = None
+    if ctx.needs_input_grad[0]:
+        grad_maps = grade_change_maps_gradient(grad, masks, image, maps.shape[2])
+    if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
+        grad_masks, grad_image = grade_change_pixel_gradients(grad, maps, masks, image, ctx.add)
+    return grad_maps, grad_masks, grad_image, None
+
+
+def _save_maps_gradient(
+    ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, int], output: Tensor
+) -> None:
+    ctx.save_for_backward(*inputs[:3])
+
+
+def _maps_gradient_backward(ctx: Any, maps: Tensor) -> tuple[Tensor | None, ...]:
+    """What is differentiated is Σ grad · grade_change(maps, masks, image)."""
+    grad, masks, image = ctx.saved_tensors
+    grad_grad = grad_masks = grad_image = None
+    if ctx.needs_input_grad[0]:
+        grad_grad = grade_change(maps, masks, image, False)
+    if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
+        grad_masks, grad_image = grade_change_pixel_gradients(grad, maps, masks, image, False)
+    return grad_grad, grad_masks, grad_image, None
+
+
+def _pixel_gradients_backward(ctx: Any, *grads: Tensor) -> None:
+    raise NotImplementedError(
+        "grade_apply has second derivatives in maps only, not in masks and image; "
+        "pydpst.ops.reference.grade_apply has them. Where only maps are wanted, detach the others."
+    )
+
+
+register("grade_change", _change_fake, vmap_over_batch(grade_change))
+register(
+    "grade_change_maps_gradient",
+    _maps_gradient_fake,
+    vmap_over_batch(grade_change_maps_gradient),
+)
+register(
+    "grade_change_pixel_gradients",
+    _pixel_gradients_fake,
+    vmap_over_batch(grade_change_pixel_gradients),
+)
+register_autograd("grade_change", _change_backward, _save_change)
+register_autograd("grade_change_maps_gradient", _maps_gradient_backward, _save_maps_gradient)
+register_autograd("grade_change_pixel_gradients", _pixel_gradients_backward)
