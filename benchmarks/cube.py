@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 
 import pydpst
-from pydpst.feedforward.cube import apply_cube
 from pydpst.feedforward.export import nearest_cube
 from pydpst.feedforward.models import styles
 from pydpst.metrics import level_error
 from pydpst.photos.resizing import resize
+from pydpst.transfer.cube import apply_cube
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
 

@@ -13,9 +13,9 @@ from conftest import Run
 from torch import Tensor
 
 import pydpst
-from pydpst.feedforward.cube import apply_cube, fit_cube, identity_cube, write_cube
 from pydpst.metrics import level_error
 from pydpst.photos.resizing import resize
+from pydpst.transfer.cube import apply_cube, fit_cube, identity_cube, write_cube
 
 
 def _read(path: Path) -> np.ndarray:

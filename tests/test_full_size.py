@@ -12,7 +12,7 @@ from torch import Tensor
 import pydpst
 from pydpst.metrics import edge_ssim, photorealism_residual
 from pydpst.photos.resizing import resize
-from pydpst.transfer.full_size import carry_to_photo
+from pydpst.transfer.full_size import Colours, enlarged, given_to_photo, recoloured
 from pydpst.transfer.planning import parse_memory
 
 QUICK = {"steps": 2, "regions": "none"}
@@ -65,24 +65,29 @@ def test_a_photo_of_the_working_size_is_not_carried(photo: Tensor, night: Tensor
 def test_what_did_not_change_keeps_every_bit(photo: Tensor, night: Tensor) -> None:
     small = resize(photo, 128)
     masks = halves(small)
-    assert torch.equal(carry_to_photo(photo, small, small, masks, [1.0, 1.0]), photo)
+    same = recoloured(small, small, photo.shape[1])
+    assert torch.equal(given_to_photo(photo, small, same, masks, [1.0, 1.0]), photo)
     untouched = pydpst.stylize(photo, night, size=128, strength=0, **QUICK)
     assert torch.equal(untouched.image, photo)
-    locked = carry_to_photo(photo, small, small.flip(0), masks, [0.0, 1.0])
+    other = recoloured(small, small.flip(0), photo.shape[1])
+    locked = given_to_photo(photo, small, other, masks, [0.0, 1.0])
     border = photo.shape[2] // 2
     assert torch.equal(locked[..., : border - 20], photo[..., : border - 20])
     assert not torch.isclose(locked[..., border + 20 :], photo[..., border + 20 :]).all(0).any()
-    half = carry_to_photo(photo, small, 1 - small, masks, [0.5, 0.5])
+    negative = recoloured(small, 1 - small, photo.shape[1])
+    half = given_to_photo(photo, small, negative, masks, [0.5, 0.5])
     assert (half - 0.5).abs().mean() < 0.02
 
 
 @pytest.mark.parametrize("recolour", [True, False])
 def test_strips_give_the_bits_of_the_whole(photo: Tensor, recolour: bool) -> None:
     small = resize(photo, 128)
-    arguments = (photo, small, small.flip(0), halves(small), [0.25, 1.0])
-    options = {"recolour": recolour, "preserve_luminance": True}
-    whole = carry_to_photo(*arguments, **options)
-    assert torch.equal(carry_to_photo(*arguments, **options, rows=7), whole)
+    colours: Colours = enlarged(small.flip(0), *photo.shape[1:])
+    if recolour:
+        colours = recoloured(small, small.flip(0), photo.shape[1])
+    arguments = (photo, small, colours, halves(small), [0.25, 1.0])
+    whole = given_to_photo(*arguments, preserve_luminance=True)
+    assert torch.equal(given_to_photo(*arguments, preserve_luminance=True, rows=7), whole)
     luma = [
         torch.einsum("c,chw->hw", torch.tensor([0.299, 0.587, 0.114]), x) for x in (whole, photo)
     ]

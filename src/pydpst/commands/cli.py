@@ -12,6 +12,7 @@ from pydpst.commands import say
 from pydpst.commands.apply import apply, styles
 from pydpst.commands.evaluate import evaluate
 from pydpst.commands.export import export
+from pydpst.commands.fit import fit
 from pydpst.commands.info import info
 from pydpst.commands.matte import matte
 from pydpst.commands.segment import segment
@@ -33,6 +34,7 @@ for command in (
     apply,
     styles,
     export,
+    fit,
     matte,
     ui,
     info,

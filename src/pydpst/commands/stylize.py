@@ -56,6 +56,12 @@ def stylize(
         Path | None,
         typer.Option(help="Also write the nearest model for pydpst apply: LOOK.safetensors."),
     ] = None,
+    export_look: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write the grade for other programs, as tables and masks: a folder."
+        ),
+    ] = None,
     **options: Any,
 ) -> None:
     """Give the photo CONTENT the style of the photo STYLE; Ctrl-C writes the best so far.
@@ -71,6 +77,7 @@ def stylize(
             ("--compare", compare),
             ("--export-cube", export_cube),
             ("--export-grid", export_grid),
+            ("--export-look", export_look),
         ):
             if value is not None:
                 raise ValueError(f"{option} goes with one photo, but {content} is a folder.")
@@ -83,10 +90,14 @@ def stylize(
         "--export-grid": export_grid,
     }
     _check_outputs([content, style], output, also)
+    if export_look is not None:
+        _check_look(export_look, arguments)
     start = time.monotonic()
     result, size = restyle(content, style, {"content_mask": content_mask, **arguments})
     result.save(output)
-    _write_also(result, content, style, also, {**arguments, "size": size})
+    _write_also(result, style, also, {**arguments, "size": size})
+    if export_look is not None:
+        result.export_look(export_look)
     height, width = result.image.shape[-2:]
     summary = f"{output}: {width}×{height} pixels, {time.monotonic() - start:.1f} s"
     if result.interrupted:
@@ -114,6 +125,15 @@ def _look(
     return files.pop("style"), {**read.options, **files, **given}
 
 
+def _check_look(folder: Path, options: dict[str, Any]) -> None:
+    """Refuses a folder that a look cannot be exported to, before any work is done."""
+    from pydpst.transfer.export_look import check_look_folder
+
+    check_look_folder(folder)
+    if options.get("method", "grade") != "grade":
+        raise ValueError("--export-look writes a grade; leave --method out, or say grade.")
+
+
 def _check_outputs(inputs: list[Path], output: Path, also: dict[str, Path | None]) -> None:
     from pydpst.photos.encode import PICTURES
     from pydpst.photos.writing import check_output
@@ -132,7 +152,6 @@ def _check_outputs(inputs: list[Path], output: Path, also: dict[str, Path | None
 
 def _write_also(
     result: Result,
-    content: Path,
     style: Path,
     also: dict[str, Path | None],
     given: dict[str, Any],
@@ -142,20 +161,17 @@ def _write_also(
         return
 
     from pydpst.feedforward.export import export_fitted_cube, export_fitted_grid
-    from pydpst.photos.image import load_image, save_image
-    from pydpst.photos.resizing import resize, side_by_side
+    from pydpst.photos.image import save_image
+    from pydpst.photos.resizing import side_by_side
     from pydpst.transfer.recipe import save_recipe
 
-    shown = max(result.working.shape)
     if (path := also["--compare"]) is not None:
-        photos = [resize(load_image(photo), shown) for photo in (content, style)]
-        save_image(side_by_side([*photos, result.working]), path)
+        save_image(side_by_side([result.pair.content, result.pair.style, result.working]), path)
     if (path := also["--save-recipe"]) is not None:
         save_recipe(path, style, given)
     asked = {"--export-cube": export_fitted_cube, "--export-grid": export_fitted_grid}
     exports = [(path, export) for option, export in asked.items() if (path := also[option])]
-    if exports:
-        small = resize(result.photo.pixels, shown)
+    small = result.pair.content.cpu()
     for path, export in exports:
         rms, percentile = export(small, result.working, path)
         say(

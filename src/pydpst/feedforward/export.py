@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pydpst.feedforward.cube import apply_cube, check_cube_size, fit_cube, write_cube
 from pydpst.feedforward.grid import fit_grid
 from pydpst.feedforward.model_file import save_model
 from pydpst.feedforward.models import apply_model, load_model
@@ -23,6 +22,7 @@ from pydpst.photos.decode import Source
 from pydpst.photos.image import load_image
 from pydpst.photos.resizing import resize
 from pydpst.photos.writing import check_output
+from pydpst.transfer.cube import apply_cube, check_cube_size, fit_cube, write_cube
 
 # Pixels of the longer side of the photos that a look-up table is fitted to, and of all together.
 _PHOTO_SIZE, _PIXELS = 512, 1 << 22

@@ -1,19 +1,22 @@
-"""The look that was found at a working size, carried to the whole photo."""
+"""The look that was found at a working size, given to the whole photo, strip by strip."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from pydpst.matting.guided import local_affine, recolouring
-from pydpst.ops import affine_maps_apply
+from pydpst.ops import affine_maps_apply, grade_apply
 from pydpst.transfer.finish import mixed, shares, with_luminance_of
 
 # A strip has about so many pixels: what is computed for it is small beside any photo.
 _STRIP_PIXELS = 2**20
+
+# The colours of a strip (3, h, w) of a photo, whose first row is given, in the new look.
+Colours = Callable[[Tensor, int], Tensor]
 
 
 def strip_rows(width: int) -> int:
@@ -21,30 +24,88 @@ def strip_rows(width: int) -> int:
     return max(1, _STRIP_PIXELS // width)
 
 
-def carry_to_photo(
+class EnlargedMasks:
+    """Soft masks of a small copy for strips of the photo, along the photo's own edges.
+
+    Around each pixel of the copy a mask is an affine function of the colours; these functions are
+    enlarged and applied to the photo (He and Sun 2015, "Fast Guided Filter").
+
+    Args:
+        content: (3, h, w), the photo scaled down, on the device to compute on.
+        masks: (R, h, w) in [0, 1].
+        height: of the photo.
+    """
+
+    def __init__(self, content: Tensor, masks: Tensor, height: int) -> None:
+        self._count, self._height = len(masks), height
+        # The operator takes three planes at a time; the last are filled up with zeros.
+        padded = torch.cat([masks, masks.new_zeros(-len(masks) % 3, *masks.shape[1:])])
+        self._maps = [
+            local_affine(content, planes, radius=2, eps=1e-4).flatten(0, 1).float()[None]
+            for planes in torch.split(padded, 3)
+        ]
+
+    def __call__(self, strip: Tensor, top: int) -> Tensor:
+        """The masks (R, h, w) in [0, 1] of a strip (3, h, w) whose first row is top."""
+        planes = [affine_maps_apply(maps, strip[None], top, self._height)[0] for maps in self._maps]
+        return torch.cat(planes)[: self._count].clamp_(0, 1)
+
+
+def graded(maps: Tensor, masks: Colours) -> Colours:
+    """The colours of a grade.
+
+    Args:
+        maps: (R, K, 12), as for `ops.grade_apply`.
+        masks: gives those of a strip: of the graded regions first, summing to 1 over all.
+    """
+
+    def colours(strip: Tensor, top: int) -> Tensor:
+        shown = masks(strip, top)
+        shown = shown[: len(maps)] / shown.sum(0).clamp_min(1e-6)
+        return grade_apply(maps[None], shown[None], strip[None])[0].clamp_(0, 1)
+
+    return colours
+
+
+def recoloured(content: Tensor, result: Tensor, height: int) -> Colours:
+    """The colours of a small result that is a local recolouring of the content.
+
+    The affine maps from the small content to the result (`guided.recolouring`) are enlarged and
+    applied to the photo, whose own detail stays.
+
+    Args:
+        content: (3, h, w), the photo scaled down.
+        result: (3, h, w), what the content became.
+        height: of the photo.
+    """
+    maps = recolouring(content, result)[None]
+    return lambda strip, top: affine_maps_apply(maps, strip[None], top, height)[0].clamp_(0, 1)
+
+
+def enlarged(result: Tensor, height: int, width: int) -> Colours:
+    """The colours of a small result (3, h, w) that is none: it is enlarged."""
+    full = F.interpolate(result[None].cpu(), (height, width), mode="bicubic")[0].clamp_(0, 1)
+    return lambda strip, top: full[:, top : top + strip.shape[1]].to(strip.device)
+
+
+def given_to_photo(
     photo: Tensor,
     content: Tensor,
-    result: Tensor,
+    colours: Colours,
     masks: Tensor,
     strengths: Sequence[float],
     *,
-    recolour: bool = True,
     preserve_luminance: bool = False,
     rows: int | None = None,
 ) -> Tensor:
-    """Gives a photo the look that its small copy was given, strip by strip.
-
-    The affine maps from the small content to the small result (`guided.recolouring`) are enlarged
-    and applied to the photo, whose own detail stays (He and Sun 2015, "Fast Guided Filter"). So are
-    the regions' strengths, whose borders then follow the edges of the photo and not of its copy.
+    """Gives a photo new colours, at the strengths of its regions, strip by strip.
 
     Args:
         photo: (3, H, W) in [0, 1], float32, on any device.
         content: (3, h, w), the photo scaled down, on the device to compute on.
-        result: (3, h, w), what the content became, before strengths and brightness.
+        colours: those of each strip at full strength.
         masks: (R, h, w), the regions.
         strengths: of each region, as for `finish.blended`.
-        recolour: whether the result is a recolouring of the content; if not, it is enlarged.
         preserve_luminance: whether to keep the photo's brightness.
         rows: of a strip; None is `strip_rows`. They do not change the result.
 
@@ -52,30 +113,17 @@ def carry_to_photo(
         (3, H, W) in [0, 1], float32, on the CPU.
     """
     height, width = photo.shape[-2:]
-    maps = recolouring(content, result)[None]
-    share_maps = None
+    own_shares = None
     if any(strength != 1 for strength in strengths):
-        share_maps = _share_maps(content, shares(masks, strengths))[None]
-    if recolour:
-        full = torch.empty(photo.shape)
-    else:
-        full = F.interpolate(result[None].cpu(), (height, width), mode="bicubic")[0].clamp_(0, 1)
+        own_shares = EnlargedMasks(content, shares(masks, strengths), height)
+    full = torch.empty(photo.shape)
     rows = rows or strip_rows(width)
     for top in range(0, height, rows):
         own = photo[:, top : top + rows].to(content.device)
-        strip = full[:, top : top + rows].to(content.device)
-        if recolour:
-            strip = affine_maps_apply(maps, own[None], top, height)[0].clamp_(0, 1)
+        strip = colours(own, top)
         if preserve_luminance:
             strip = with_luminance_of(own, strip)
-        if share_maps is not None:
-            own_shares = affine_maps_apply(share_maps, own[None], top, height)[0, :2].clamp_(0, 1)
-            strip = mixed(own, strip, own_shares)
+        if own_shares is not None:
+            strip = mixed(own, strip, own_shares(own, top))
         full[:, top : top + rows] = strip
     return full
-
-
-def _share_maps(content: Tensor, planes: Tensor) -> Tensor:
-    """The affine maps (12, h, w) from the content to two planes (2, h, w), and to 0."""
-    maps = local_affine(content, planes, radius=2, eps=1e-4).flatten(0, 1).float()
-    return torch.cat([maps, torch.zeros_like(maps[:4])])

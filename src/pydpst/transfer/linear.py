@@ -28,21 +28,23 @@ def _power(matrix: Tensor, exponent: float) -> Tensor:
     return result
 
 
-def affine_fit(before: Tensor, after: Tensor) -> Tensor:
+def affine_fit(before: Tensor, after: Tensor, counts: Tensor | None = None) -> Tensor:
     """The affine map nearest to what became of colours, by least squares.
 
     Args:
         before: colours (3, N), float64.
         after: likewise.
+        counts: how much each counts, (N), with a mean of 1; None is all alike.
 
     Returns:
         (3, 4): the matrix and, last, the offset. Colours that vary too little for a slope keep 1.
     """
-    mean, wanted = before.mean(1, keepdim=True), after.mean(1, keepdim=True)
+    counts = torch.ones_like(before[0]) if counts is None else counts
+    mean, wanted = ((counts * x).mean(1, keepdim=True) for x in (before, after))
     centred = before - mean
     noise = _ROUNDING_VARIANCE * torch.eye(3, dtype=before.dtype)
-    covariance = centred @ centred.T / before.shape[1] + noise
-    cross = centred @ (after - wanted).T / before.shape[1] + noise
+    covariance = (counts * centred) @ centred.T / before.shape[1] + noise
+    cross = (counts * centred) @ (after - wanted).T / before.shape[1] + noise
     matrix = torch.linalg.solve(covariance, cross).T
     return torch.cat([matrix, wanted - matrix @ mean], 1)
 

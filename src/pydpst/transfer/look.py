@@ -17,8 +17,13 @@ from pydpst.transfer.options import says
 if TYPE_CHECKING:
     from pydpst.regions.masks import Regions
 
+METHODS = ("grade", "pixels")
 REGIONS = ("auto", "none")
-INITS = ("color", "content", "noise")
+INITS = {"grade": ("color", "content"), "pixels": ("grade", "color", "content", "noise")}
+# By default, of each method.
+_STEPS = {"grade": 36, "pixels": 100}
+# A grade cannot paint; pixels can, and are held harder.
+_PHOTOREALISM = {"grade": 120.0, "pixels": 3000.0}
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,14 @@ class Look:
         ValueError: for a value that is not as its field says, with a sentence that names it.
     """
 
+    method: str = field(
+        default="grade",
+        metadata=says(
+            "Look",
+            "grade finds one small colour grade a region, which leaves all detail as it is; pixels "
+            "goes on from there pixel by pixel (Luan et al. 2017), nearer to the style and slower",
+        ),
+    )
     regions: str | Regions = field(
         default="auto",
         metadata=says(
@@ -63,9 +76,13 @@ class Look:
     style_weight: float = field(
         default=1.0, metadata=says("Look", "follows the style; the content's own loss is about 2")
     )
-    photorealism_weight: float = field(
-        default=225.0,
-        metadata=says("Look", "keeps it a local recolouring; 0 is plain neural style transfer"),
+    photorealism_weight: float | None = field(
+        default=None,
+        metadata=says(
+            "Look",
+            "keeps it a local recolouring; by default 120 for a grade and 3000 for pixels; with "
+            "pixels 0 is plain neural style transfer",
+        ),
     )
     content_weight: float = field(
         default=0.2, metadata=says("Look", "keeps the style from inventing shapes")
@@ -73,16 +90,19 @@ class Look:
     tv_weight: float = field(
         default=0.0, metadata=says("Look", "keeps neighbouring pixels alike, against noise")
     )
-    init: str = field(
-        default="color",
+    init: str | None = field(
+        default=None,
         metadata=says(
-            "Look", "where to start: color, recoloured region by region, content, or noise"
+            "Look",
+            "where to start: color, recoloured linearly region by region, or content; pixels also "
+            "from grade, their default, or noise",
         ),
     )
     smooth: bool | None = field(
         default=None,
         metadata=says(
-            "Look", "end with the nearest local recolouring; by default where that helps"
+            "Look",
+            "end pixels with the nearest local recolouring; by default where that helps",
         ),
     )
     size: int | None = field(
@@ -93,11 +113,19 @@ class Look:
             "most 1024, or what the memory holds",
         ),
     )
-    steps: int = field(default=100, metadata=says("Limits", "how many steps, over all sizes"))
+    steps: int | None = field(
+        default=None,
+        metadata=says(
+            "Limits",
+            "how many steps at most, over all sizes; by default 36 for a grade, 100 for pixels",
+        ),
+    )
     seed: int = field(default=0, metadata=says("Limits", "of the noise"))
 
     def __post_init__(self) -> None:
-        if not isinstance(self.steps, int) or self.steps < 1:
+        if self.method not in METHODS:
+            raise ValueError(f"method is {self.method!r}; it must be one of {', '.join(METHODS)}.")
+        if self.steps is not None and (not isinstance(self.steps, int) or self.steps < 1):
             raise ValueError(f"steps is {self.steps}; it must be a whole number of at least 1.")
         if self.size is not None:
             check_size(self.size)
@@ -106,8 +134,13 @@ class Look:
                 raise ValueError(f"{name}_weight is {weight}; it must be a number of at least 0.")
         if not any(self.weights().values()):
             raise ValueError("the weights are all 0; at least one must be above.")
-        if self.init not in INITS:
-            raise ValueError(f"init is {self.init!r}; it must be one of {', '.join(INITS)}.")
+        inits = INITS[self.method]
+        if self.init is not None and self.init not in inits:
+            raise ValueError(
+                f"init is {self.init!r}; for {self.method} it must be one of {', '.join(inits)}."
+            )
+        if self.smooth and self.method == "grade":
+            raise ValueError("smooth is on, but a grade is a recolouring; it goes with pixels.")
         if isinstance(self.regions, str) and self.regions not in REGIONS:
             raise ValueError(
                 f"regions is {self.regions!r}; it must be one of {', '.join(REGIONS)}."
@@ -117,11 +150,20 @@ class Look:
             if not 0 <= value <= 1:
                 raise ValueError(f"a strength is {value}; it must be from 0 to 1.")
 
+    @property
+    def most_steps(self) -> int:
+        """How many steps there are at most."""
+        return _STEPS[self.method] if self.steps is None else self.steps
+
+    def _photorealism(self) -> float:
+        given = self.photorealism_weight
+        return _PHOTOREALISM[self.method] if given is None else given
+
     def weights(self) -> dict[str, float]:
         """The weight of each loss, by its name."""
         return {
             "content": self.content_weight,
             "style": self.style_weight,
-            "photorealism": self.photorealism_weight,
+            "photorealism": self._photorealism(),
             "tv": self.tv_weight,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -18,15 +19,16 @@ from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
 from pydpst.matting.guided import carry_to_size
 from pydpst.photos.resizing import resize
 from pydpst.transfer.finish import smoothed
+from pydpst.transfer.full_size import Colours, enlarged, recoloured
+from pydpst.transfer.grade import Grade
+from pydpst.transfer.grade_search import WHOLE_SHARE, GradeSearch
 from pydpst.transfer.linear import transfer_color
 from pydpst.transfer.look import Look
 from pydpst.transfer.pair import Pair
 from pydpst.transfer.planning import level_sizes, level_steps
 
-# How much the photos as a whole count beside regions that were found and may be wrong.
-_WHOLE_SHARE = 0.4
 # Noise is far from any photo: the way there takes longer strides.
-_LEARNING_RATES = {"color": 0.015, "content": 0.015, "noise": 0.12}
+_LEARNING_RATES = {"grade": 0.015, "color": 0.015, "content": 0.015, "noise": 0.12}
 
 Losses = dict[str, float]
 
@@ -116,28 +118,32 @@ def descend(
 class PixelSearch:
     """The search for the pixels of a look, from coarse to fine.
 
-    Deviations from Luan et al. 2017: starts from a linear colour transfer instead of noise, goes
-    from coarse to fine, and takes Adam instead of L-BFGS; so a tenth of the steps are enough.
+    Deviations from Luan et al. 2017: starts from a grade (see `GradeSearch`) or a linear colour
+    transfer instead of noise, goes from coarse to fine, and takes Adam instead of L-BFGS; so a
+    tenth of the steps are enough.
     """
 
     def __init__(self, pair: Pair, look: Look) -> None:
+        self.grade: Grade | None = None
         self._pair, self._look = pair, look
         shared = pair.masks[: pair.regions.shared]
         self._levels = [
             Level(pair.content, pair.style, shared, pair.style_masks, size)
             for size in level_sizes(max(pair.content.shape[-2:]))
         ]
-        self._guide, self._best = self._levels[0].content, self._start()
+        self._init = look.init or "grade"
+        self._guide = self._best = self._levels[0].content
         self._objective: Objective | None = None
 
     def steps(self) -> Iterator[Losses]:
         """Yields the losses before each step; the best so far is kept."""
+        self._best = self._start()
         device = self._pair.content.device
         dtype = torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
         vgg = VGGFeatures(CONTENT_LAYERS + STYLE_LAYERS, dtype=dtype).to(device)
-        whole_share = _WHOLE_SHARE if self._pair.guessed else 0.0
-        shares = level_steps(self._look.steps, len(self._levels))
-        rate = _LEARNING_RATES[self._look.init]
+        whole_share = WHOLE_SHARE if self._pair.guessed else 0.0
+        shares = level_steps(self._look.most_steps, len(self._levels))
+        rate = _LEARNING_RATES[self._init]
         for level, share in zip(self._levels, shares, strict=True):
             self._best, self._guide = self._carried(level.content), level.content
             self._objective = Objective(vgg, self._look.weights(), level, whole_share)
@@ -145,33 +151,50 @@ class PixelSearch:
                 self._best = best
                 yield losses
 
+    def finish(self, complete: bool) -> None:
+        """Smooths the result if the look asks for it, or where it helps."""
+        self._best, self._guide = self.image(), self._pair.content
+        if self._look.smooth:
+            self._best = smoothed(self._guide, self._best)
+        elif self._look.smooth is None and complete and self._objective is not None:
+            self._best = self._objective.smoothed_if_better(self._best)
+
     def image(self) -> Tensor:
         """The best so far at the working size, (3, h, w) in [0, 1]."""
         return self._carried(self._pair.content)
 
-    def smoothed(self, complete: bool) -> Tensor:
-        """The same after the smoothing that the look asks for, or where it helps."""
-        image = self.image()
-        if self._look.smooth:
-            return smoothed(self._pair.content, image)
-        if self._look.smooth is None and complete and self._objective is not None:
-            return self._objective.smoothed_if_better(image)
-        return image
+    def colours(self) -> Colours:
+        """The same for the photo as it is."""
+        height, width = self._pair.photo.pixels.shape[-2:]
+        if self._paints():
+            return enlarged(self.image(), height, width)
+        return recoloured(self._pair.content, self.image(), height)
+
+    def _paints(self) -> bool:
+        """Whether the result need not be a recolouring of the content."""
+        return self._look.weights()["photorealism"] == 0
 
     def _carried(self, content: Tensor) -> Tensor:
         """The best so far at the size of a content."""
         if self._best.shape == content.shape:
             return self._best
-        if self._look.photorealism_weight == 0:  # it need not be a recolouring of the content
+        if self._paints():
             size = content.shape[-2:]
             return F.interpolate(self._best[None], size, mode="bicubic")[0].clamp(0, 1)
         return carry_to_size(self._guide, self._best, content).clamp(0, 1)
 
     def _start(self) -> Tensor:
         level = self._levels[0]
-        if self._look.init == "color":
+        if self._init == "grade":
+            grade = GradeSearch(
+                self._pair, replace(self._look, method="grade", init=None, steps=None)
+            )
+            for _ in grade.steps():
+                pass
+            return resize(grade.image(), max(level.content.shape[-2:]))
+        if self._init == "color":
             return transfer_color(level.content, level.style, level.masks, level.style_masks)
-        if self._look.init == "content":
+        if self._init == "content":
             return level.content
         generator = torch.Generator().manual_seed(self._look.seed)
         return torch.rand(level.content.shape, generator=generator).to(level.content.device)

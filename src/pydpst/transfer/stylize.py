@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,8 +17,11 @@ from pydpst.photos.decode import Source
 from pydpst.photos.photo import Photo, save_photo
 from pydpst.regions.labels import MaskPair
 from pydpst.regions.masks import Regions
+from pydpst.transfer.export_look import check_look_folder, export_look, full_masks
 from pydpst.transfer.finish import blended, with_luminance_of
-from pydpst.transfer.full_size import carry_to_photo
+from pydpst.transfer.full_size import Colours, given_to_photo
+from pydpst.transfer.grade import Grade
+from pydpst.transfer.grade_search import GradeSearch
 from pydpst.transfer.look import Look
 from pydpst.transfer.options import takes
 from pydpst.transfer.pair import Pair, pair_up, read_photos
@@ -41,6 +46,26 @@ class Progress:
     image: Callable[[], Tensor]
 
 
+class Search(Protocol):
+    """A look that is being found; what is no grade has None for one."""
+
+    @property
+    def grade(self) -> Grade | None:
+        """The grade, if it is one."""
+
+    def steps(self) -> Iterator[dict[str, float]]:
+        """Yields the losses before each step; the best so far is kept."""
+
+    def finish(self, complete: bool) -> None:
+        """Does what comes after the steps; complete is whether all of them were done."""
+
+    def image(self) -> Tensor:
+        """The best so far at the working size, (3, h, w) in [0, 1], at full strength."""
+
+    def colours(self) -> Colours:
+        """The same for the photo as it is, strip by strip."""
+
+
 @dataclass
 class Result:
     """What `stylize` returns.
@@ -48,22 +73,65 @@ class Result:
     Attributes:
         image: (3, H, W), float32, in [0, 1], on the CPU, of the content's own size.
         working: (3, h, w), likewise, at the working size, where the look was found.
-        regions: what was styled after what, at the working size.
-        photo: the content, with what else its file says.
+        pair: both photos at the working size, and their regions.
+        look: how the photo was restyled.
+        grade: what was found, of the regions that both photos have; None for pixels.
         losses: for each step the losses of weight above 0, and their weighted sum, total.
         interrupted: whether Ctrl-C ended it before all steps were done.
     """
 
     image: Tensor
     working: Tensor
-    regions: Regions
-    photo: Photo
+    pair: Pair
+    look: Look
+    grade: Grade | None = None
     losses: list[dict[str, float]] = field(default_factory=list)
     interrupted: bool = False
+
+    @property
+    def regions(self) -> Regions:
+        """What was styled after what, at the working size."""
+        return self.pair.regions
+
+    @property
+    def photo(self) -> Photo:
+        """The content, with what else its file says."""
+        return self.pair.photo
+
+    def export_look(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Writes the grade as tables and masks for other programs (see `export_look`).
+
+        Raises:
+            ValueError: if what was found is no grade, or the folder is refused.
+            OSError: if writing fails.
+        """
+        check_look_folder(folder)
+        if self.grade is None:
+            raise ValueError("a look of pixels is no grade; find one by the method grade.")
+        pair, count = self.pair, self.regions.shared
+        weights = torch.tensor(pair.strengths[:count])[:, None, None]
+        masks = full_masks(pair.photo.pixels, pair.content, pair.masks, count)
+        levels = [
+            (weight * mask.float() * 65535).round()
+            for weight, mask in zip(weights, masks, strict=True)
+        ]
+        return export_look(
+            folder,
+            self.grade.maps,
+            self.regions.names[:count],
+            [level.numpy().astype(np.uint16) for level in levels],
+            preserve_luminance=self.look.preserve_luminance,
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the image like the content's file (see `pydpst.save_photo`)."""
         save_photo(self.image, path, self.photo)
+
+
+SEARCHES: dict[str, Callable[[Pair, Look], Search]] = {
+    "grade": GradeSearch,
+    "pixels": PixelSearch,
+}
 
 
 @takes(Look)
@@ -81,8 +149,9 @@ def stylize(
 ) -> Result:
     """Gives a photo the style of another and keeps it a photo (Luan et al. 2017).
 
-    The look is found at a working size, which memory bounds, and then carried to the photo as it is
-    (see `full_size.carry_to_photo`).
+    The look is found at a working size, which memory bounds, and then given to the photo as it is
+    (see `full_size.given_to_photo`). By default it is a grade: one small colour map a region (see
+    `grade_search.GradeSearch`); the paper's optimisation of all pixels is there by ``method``.
 
     Args:
         content: the photo to restyle: a path, PIL image, array or tensor, as for `load_image`.
@@ -111,44 +180,39 @@ def stylize(
     masks = MaskPair.of(content_mask, style_mask)
     target = choose_device(device)
     the_plan = plan(
-        content, style, size=look.size, steps=look.steps, max_memory=max_memory, device=target
+        content, style, size=look.size, steps=look.most_steps, max_memory=max_memory, device=target
     )
     photos = read_photos(content, style, masks, the_plan.size, target)
     if planned is not None:
         planned(the_plan)
     pair = pair_up(photos, look)
-    search = PixelSearch(pair, look)
-    result = Result(pair.content, pair.content, pair.regions, pair.photo)
+    search = SEARCHES[look.method](pair, look)
+    result = Result(pair.content, pair.content, pair, look)
     try:
         for losses in search.steps():
             result.losses.append(losses)
             if callback is not None:
                 image = lambda: search.image().cpu()  # noqa: E731
-                callback(Progress(len(result.losses), look.steps, losses, image))
+                callback(Progress(len(result.losses), look.most_steps, losses, image))
     except KeyboardInterrupt:
         result.interrupted = True
-    found = search.smoothed(complete=not result.interrupted)
-    result.working = _finished(pair, look, found)
+    search.finish(complete=not result.interrupted)
+    result.grade = search.grade
+    result.working = _at_working_size(pair, look, search.image())
     result.image = result.working
     if pair.photo.pixels.shape != pair.content.shape:
-        result.image = _carried(pair, look, found)
+        result.image = given_to_photo(
+            pair.photo.pixels,
+            pair.content,
+            search.colours(),
+            pair.masks,
+            pair.strengths,
+            preserve_luminance=look.preserve_luminance,
+        )
     return result
 
 
-def _finished(pair: Pair, look: Look, found: Tensor) -> Tensor:
-    """What was found at the working size, with brightness and strengths as the look has them."""
+def _at_working_size(pair: Pair, look: Look, found: Tensor) -> Tensor:
+    """What was found, with brightness and strengths as the look has them."""
     bright = with_luminance_of(pair.content, found) if look.preserve_luminance else found
     return blended(pair.content, bright, pair.masks, pair.strengths).cpu()
-
-
-def _carried(pair: Pair, look: Look, found: Tensor) -> Tensor:
-    """The same for the whole photo."""
-    return carry_to_photo(
-        pair.photo.pixels,
-        pair.content,
-        found,
-        pair.masks,
-        pair.strengths,
-        recolour=look.photorealism_weight > 0,
-        preserve_luminance=look.preserve_luminance,
-    )

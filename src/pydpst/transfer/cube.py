@@ -20,9 +20,13 @@ CUBE_SIZES = (2, 129)
 _CURVATURE, _SLOPE = 1e-4, 1e-5
 # Of the solve.
 _TOL = 1e-4
+# Of reweighting.
+_ROUNDS = 4
 
 
-def fit_cube(before: Tensor, after: Tensor, size: int = 33) -> Tensor:
+def fit_cube(
+    before: Tensor, after: Tensor, size: int = 33, weights: Tensor | None = None
+) -> Tensor:
     """The look-up table that takes the colours `before` nearest to those `after`.
 
     Least squares over the colours, interpolated trilinearly, with a small cost on curvature, as in
@@ -34,6 +38,7 @@ def fit_cube(before: Tensor, after: Tensor, size: int = 33) -> Tensor:
         before: colours (3, ...), floating point in [0, 1]; one photo, or the pixels of several.
         after: what becomes of each, like before.
         size: entries a side, 2 to 129.
+        weights: how much each colour counts, shaped like one channel; None is all alike.
 
     Returns:
         (size, size, size, 3) in [0, 1], float32, on the CPU: entry [b, g, r] is what becomes of the
@@ -49,19 +54,49 @@ def fit_cube(before: Tensor, after: Tensor, size: int = 33) -> Tensor:
             "must be (3, ...), alike and not empty."
         )
     colours, wanted = (x.detach().cpu().double().flatten(1) for x in (before, after))
-    affine = affine_fit(colours, wanted)
+    counts = torch.ones_like(colours[0])
+    if weights is not None:
+        counts = weights.detach().cpu().double().flatten()
+        counts = counts / counts.mean()
+    affine = affine_fit(colours, wanted, counts)
     wanted = wanted - (affine[:, :3] @ colours + affine[:, 3:])
     entries = identity_cube(size).view(-1, 3)
-    change = _fit(colours, wanted, size)
+    change = _fit(colours, wanted, counts, size)
     cube = entries @ affine[:, :3].T + affine[:, 3] + change
     return cube.clamp(0, 1).view(size, size, size, 3).float()
 
 
-def _fit(colours: Tensor, wanted: Tensor, size: int) -> Tensor:
+def fit_look(before: Tensor, after: Tensor, size: int = 33) -> Tensor:
+    """`fit_cube`, in which pixels that changed as no others of their colour did count for little.
+
+    Iteratively reweighted least squares with the weights of Cauchy's distribution (Holland and
+    Welsch 1977, "Robust regression using iteratively reweighted least-squares").
+
+    Args:
+        before: (3, H, W) in [0, 1].
+        after: likewise.
+        size: as for `fit_cube`.
+
+    Returns:
+        As `fit_cube`.
+    """
+    weights = torch.ones_like(before[0])
+    for _ in range(_ROUNDS):
+        cube = fit_cube(before, after, size, weights)
+        error = (apply_cube(cube, before) - after).square().sum(0).sqrt()
+        # 2.385 standard deviations, estimated from the median, at least a level of 8 bits.
+        spread = 2.385 * max(1.4826 * error.median().item(), 1 / 255)
+        weights = 1 / (1 + (error / spread).square())
+    return cube
+
+
+def _fit(colours: Tensor, wanted: Tensor, counts: Tensor, size: int) -> Tensor:
     """The table, as rows (size³, 3), that makes what is wanted (3, N) of colours (3, N)."""
     corners, weights = _corners(colours, size)
-    products = _products(corners, weights, size)
-    target = torch.stack([_sum_at(corners, weights * channel, size**3) for channel in wanted], 1)
+    products = _products(corners, weights, counts, size)
+    target = torch.stack(
+        [_sum_at(corners, weights * (counts * channel), size**3) for channel in wanted], 1
+    )
     target /= colours.shape[1]
 
     # The cost is a sum over the three axes, so the eigenvectors of one serve them all.
@@ -127,11 +162,15 @@ def write_cube(cube: Tensor, path: str | os.PathLike[str], title: str) -> None:
         ValueError: if the path is refused by `check_output`.
         OSError: if writing fails.
     """
-    path = check_output(path, (".cube",))
+    write_whole(check_output(path, (".cube",)), cube_text(cube, title).encode())
+
+
+def cube_text(cube: Tensor, title: str) -> str:
+    """What `write_cube` writes."""
     title = "".join(c for c in title if c.isprintable() and c != '"')
     lines = [f'TITLE "{title}"', f"LUT_3D_SIZE {len(cube)}"]
     lines += [f"{r:.6f} {g:.6f} {b:.6f}" for r, g, b in cube.flatten(0, 2).tolist()]
-    write_whole(path, ("\n".join(lines) + "\n").encode())
+    return "\n".join(lines) + "\n"
 
 
 def check_cube_size(size: int) -> None:
@@ -174,13 +213,13 @@ def _sum_at(indices: Tensor, values: Tensor, length: int) -> Tensor:
     return torch.bincount(indices.flatten(), values.flatten(), minlength=length)
 
 
-def _products(corners: Tensor, weights: Tensor, size: int) -> dict[int, Tensor]:
-    """AᵀA / N for the matrix A of the interpolation, as its diagonals by their offsets."""
+def _products(corners: Tensor, weights: Tensor, counts: Tensor, size: int) -> dict[int, Tensor]:
+    """AᵀC A / N for the matrix A of the interpolation, as its diagonals by their offsets."""
     products: dict[int, Tensor] = {}
     for one, weight in zip(corners, weights, strict=True):
         for other, other_weight in zip(corners, weights, strict=True):
             offset = int(other[0] - one[0])
-            part = _sum_at(one, weight * other_weight, size**3) / weight.numel()
+            part = _sum_at(one, counts * weight * other_weight, size**3) / weight.numel()
             products[offset] = products[offset] + part if offset in products else part
     return products
 

@@ -1,0 +1,51 @@
+"""A grade: for each region one small colour map, the same for every pixel of that region."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pydpst.ops import grade_apply
+
+# Maps along the luminance: about one a stop of what a photo holds.
+KNOTS = 8
+
+
+def knot_weights(luminance: Tensor, knots: int) -> Tensor:
+    """How much each of the knots, spread evenly over [0, 1], counts at a luminance.
+
+    Args:
+        luminance: (..., N); what lies outside [0, 1] counts as at its end.
+        knots: how many there are, at least 2.
+
+    Returns:
+        (..., knots, N): the hat functions of linear interpolation, which sum to 1.
+    """
+    place = luminance.clamp(0, 1) * (knots - 1)
+    knot = torch.arange(knots, dtype=place.dtype, device=place.device)
+    return (1 - (place[..., None, :] - knot[:, None]).abs()).clamp_min(0)
+
+
+@dataclass(frozen=True, eq=False)
+class Grade:
+    """A look as one colour map a region, which changes along the luminance.
+
+    Attributes:
+        maps: (R, K, 12), float32; see `ops.grade_apply`.
+    """
+
+    maps: Tensor
+
+    def apply(self, image: Tensor, masks: Tensor) -> Tensor:
+        """A photo with this look, at any size.
+
+        Args:
+            image: (3, H, W) in [0, 1].
+            masks: (R, H, W), soft, in [0, 1], summing to at most 1.
+
+        Returns:
+            (3, H, W) in [0, 1].
+        """
+        return grade_apply(self.maps[None], masks[None], image[None])[0].clamp(0, 1)

@@ -1,0 +1,157 @@
+"""Costs that keep a grade a grade: even, in range, without inversions, noise, or a green cast."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pydpst.ops import grade_apply
+from pydpst.transfer.grade import KNOTS, knot_weights
+from pydpst.transfer.grade_maps import RegionMaps, knot_colors
+
+# A pixel whose surroundings vary by this much, by standard deviation, is only half flat.
+_FLAT = 0.012
+# Half a level of 8 bits, squared: no photo has less noise.
+_LEAST_NOISE = 4e-6
+# Noise may grow with contrast, this many times, at no cost.
+_FREE_GAIN = 1.5
+# Luminance rises with the photo's at least so steeply, and no direction of colour falls.
+_LEAST_SLOPE = 0.1
+_LEAST_STRETCH = 0.02
+# A cast fainter than this is not seen.
+_UNSEEN = 0.01
+
+
+class GradeCosts:
+    """The costs of a grade's maps, each a scalar.
+
+    Args:
+        maps: of the regions.
+        content: (3, H, W) in [0, 1], at the size where its noise is still seen.
+        masks: (R, H, W), soft, in [0, 1].
+    """
+
+    def __init__(self, maps: RegionMaps, content: Tensor, masks: Tensor) -> None:
+        self._shares = maps.shares[:, None]
+        self._colors, amounts = knot_colors(content, masks)
+        self._amounts = _between(amounts)
+        noise, flatness = flat_noise(content, masks)
+        self._noise, self._flatness = _between(noise), _between(flatness)
+
+    def __call__(self, theta: Tensor, maps: Tensor) -> dict[str, Tensor]:
+        """The costs of θ (R, K, 3, 4) and of its maps (R, K, 12).
+
+        Returns:
+            roughness: the mean squared difference of neighbouring knots.
+            distance: the mean squared distance from the start, in units of the style's contrast.
+            falling: where luminance falls as that of the photo rises.
+            inversion: where a direction of colour turns round.
+            noise: how much more than a little the noise in flat areas grows.
+        """
+        matrices = maps.view(*maps.shape[:2], 3, 4)
+        after = torch.einsum("rkij,rkj->rki", matrices[..., :3], self._colors) + matrices[..., 3]
+        rise = (KNOTS - 1) * after.mean(2).diff(dim=1)
+        slopes = self._slopes(matrices)
+        stretch = torch.linalg.eigvalsh((slopes + slopes.mT) / 2)
+        grown = torch.einsum("rkij,rkjl,rkil->rk", slopes, self._noise, slopes)
+        own = self._noise.diagonal(dim1=2, dim2=3).sum(2)
+        gain = (grown / own).clamp_min(1e-6).sqrt()
+        shares = self._shares
+        return {
+            "roughness": theta.diff(dim=1).square().mean(),
+            "distance": (shares[..., None, None] * theta.square()).sum() / KNOTS,
+            "falling": (shares * (_LEAST_SLOPE - rise).clamp_min(0).square()).mean(),
+            "inversion": (
+                (shares * (self._amounts + 0.05))[..., None]
+                * (_LEAST_STRETCH - stretch).clamp_min(0).square()
+            ).sum(),
+            "noise": (
+                shares * (self._flatness + 0.01) * (gain - _FREE_GAIN).clamp_min(0).square()
+            ).sum(),
+        }
+
+    def _slopes(self, matrices: Tensor) -> Tensor:
+        """The derivatives (R, K - 1, 3, 3) of colours halfway between knots.
+
+        The map's own slopes, and those that come from its change along the luminance.
+        """
+        colors = _between(self._colors)
+        change = matrices.diff(dim=1)
+        moved = torch.einsum("rkij,rkj->rki", change[..., :3], colors) + change[..., 3]
+        along: Tensor = moved[..., None] * ((KNOTS - 1) / 3)
+        return _between(matrices[..., :3]) + along
+
+
+def _between(values: Tensor) -> Tensor:
+    """Halfway between neighbouring knots, which are the second dimension."""
+    return (values[:, 1:] + values[:, :-1]) / 2
+
+
+def flat_noise(content: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """The covariance of what varies in a photo's flat areas: its noise and its JPEG blocks.
+
+    Args:
+        content: (3, H, W) in [0, 1].
+        masks: (R, H, W), soft, in [0, 1].
+
+    Returns:
+        (R, K, 3, 3), by region and luminance, and the shares (R, K) of each region that are flat
+        and of that luminance.
+    """
+
+    def mean(x: Tensor) -> Tensor:
+        return F.avg_pool2d(x[None], 5, 1, 2, count_include_pad=False)[0]
+
+    detail = content - mean(content)
+    variance = mean(detail.square().mean(0, keepdim=True))
+    flatness = torch.exp(-variance / _FLAT**2).flatten()
+    detail = detail.flatten(1)
+    products = (detail[:, None] * detail[None]).flatten(0, 1).T
+    by_region = masks.flatten(1) * flatness
+    weights = by_region[:, None] * knot_weights(content.flatten(1).mean(0), KNOTS)
+    areas = masks.flatten(1).sum(1, keepdim=True)
+    amounts = weights.sum(2)
+    # Where a knot has no flat pixels, the region's own count.
+    whole = by_region @ products / by_region.sum(1, keepdim=True).clamp_min(1e-9)
+    few = 1e-3 * areas + 1e-3
+    sums = weights @ products + few[..., None] * whole[:, None]
+    covariances = (sums / (amounts + few)[..., None]).view(*sums.shape[:2], 3, 3)
+    least = _LEAST_NOISE * torch.eye(3, dtype=content.dtype, device=content.device)
+    return covariances + least, amounts / areas.clamp_min(1e-9)
+
+
+class GreenCast:
+    """Keeps greys grey-wards and skin warm: neither may turn greener than the start has it.
+
+    Hue is taken in the plane of red, green and blue less the last: for a warm colour R ≥ G ≥ B,
+    (G - B) / (R - B) may not rise, for a grey one G may not pass R where B is below both.
+
+    Args:
+        start: the regions' maps at the start, (R, 3, 4).
+        content: (3, H, W) in [0, 1].
+        masks: (R, H, W), soft, in [0, 1].
+    """
+
+    def __init__(self, start: Tensor, content: Tensor, masks: Tensor) -> None:
+        red, green, blue = content
+        saturation = content.amax(0) - content.amin(0)
+        grey = (1 - saturation / 0.1).clamp(0, 1)
+        warm = ((red - blue) / 0.1).clamp(0, 1) * ((red - green) / 0.05 + 0.5).clamp(0, 1)
+        warm = warm * (green >= blue)
+        hue = ((green - blue) / (red - blue).clamp_min(0.02)).clamp(0, 1)
+        self._hue = hue * warm + 1 - warm
+        self._weight = torch.maximum(grey, warm) * masks.sum(0)
+        maps = start.flatten(1)[:, None].expand(-1, KNOTS, -1)
+        started = grade_apply(maps[None], masks[None], content[None])[0]
+        self._free = self._greenness(started).clamp_min(0) + _UNSEEN
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """The cost of what the content has become, (3, H, W): a scalar."""
+        excess = (self._greenness(image) - self._free).clamp_min(0)
+        return (self._weight * excess.square()).mean()
+
+    def _greenness(self, image: Tensor) -> Tensor:
+        red, green, blue = image
+        greenness: Tensor = green - blue - self._hue * (red - blue)
+        return greenness

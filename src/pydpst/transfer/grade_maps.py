@@ -1,0 +1,108 @@
+"""What a grade is made of: where its maps start, and numbers that all matter about as much."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pydpst.transfer.grade import KNOTS, knot_weights
+from pydpst.transfer.linear import monge_kantorovich
+
+# Colours that vary less than this, squared, count as not varying: a step would be a steep slope.
+_LEAST_VARIANCE = 1e-3
+# The start's steepest slope: a grey photo and a bright style would ask for tens.
+_STEEPEST_START = 4.0
+# A pixel far fainter than any region's keeps empty ones from dividing by 0.
+_FAINT = 1e-9
+
+
+class RegionMaps:
+    """The maps of all regions as a function of well-scaled numbers.
+
+    A region's map at a knot is M + A θ Z: M is the region's Monge-Kantorovich map, Z makes its
+    colours of zero mean and unit covariance, and A is the root of the covariance of the style's
+    colours. So an entry of θ (R, K, 3, 4) moves colours by about as much as any other, whatever the
+    photos, and θ = 0 is the start.
+
+    Args:
+        content: (3, H, W) in [0, 1].
+        style: (3, H', W'), likewise.
+        masks: (R, H, W), soft, in [0, 1].
+        style_masks: (R, H', W').
+
+    Attributes:
+        start: (R, 3, 4), the maps at θ = 0.
+        shares: (R), of each region in the area of all; they sum to 1.
+    """
+
+    def __init__(self, content: Tensor, style: Tensor, masks: Tensor, style_masks: Tensor) -> None:
+        colors, wanted = content.flatten(1).double().cpu(), style.flatten(1).double().cpu()
+        weights = masks.flatten(1).double().cpu() + _FAINT
+        style_weights = style_masks.flatten(1).double().cpu() + _FAINT
+        starts, inputs, outputs = [], [], []
+        for weight, style_weight in zip(weights, style_weights, strict=True):
+            starts.append(_start(colors, wanted, weight, style_weight))
+            mean, root = _root(colors, weight)
+            whitening = torch.linalg.inv(root)
+            whitened = torch.cat([whitening, -(whitening @ mean)[:, None]], 1)
+            inputs.append(torch.cat([whitened, whitened.new_tensor([[0.0, 0, 0, 1]])]))
+            outputs.append(_root(wanted, style_weight)[1])
+        self.start = torch.stack(starts).to(content)
+        self._inputs = torch.stack(inputs).to(content)[:, None]
+        self._outputs = torch.stack(outputs).to(content)[:, None]
+        self.shares = (weights.sum(1) / weights.sum()).to(content)
+
+    def zeros(self) -> Tensor:
+        """θ of the start, (R, K, 3, 4)."""
+        return self.start.new_zeros(len(self.start), KNOTS, 3, 4)
+
+    def __call__(self, theta: Tensor) -> Tensor:
+        """The maps (R, K, 12) of θ (R, K, 3, 4), as `ops.grade_apply` takes them."""
+        return (self.start[:, None] + self._outputs @ theta @ self._inputs).flatten(2)
+
+
+def _start(colors: Tensor, wanted: Tensor, weight: Tensor, style_weight: Tensor) -> Tensor:
+    """The Monge-Kantorovich map (3, 4), its slopes held to a limit."""
+    matrix, _ = monge_kantorovich(colors, wanted, weight, style_weight)
+    slopes, axes = torch.linalg.eigh(matrix)
+    # Of the same colours it is the identity, but for rounding; no slope is then near the limit.
+    matrix = (
+        matrix
+        if slopes.max() <= _STEEPEST_START
+        else ((axes * slopes.clamp_max(_STEEPEST_START)) @ axes.T)
+    )
+    mean = colors @ weight / weight.sum()
+    wanted_mean = wanted @ style_weight / style_weight.sum()
+    return torch.cat([matrix, (wanted_mean - matrix @ mean)[:, None]], 1)
+
+
+def _root(colors: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean (3) of weighted colours (3, N), and the root (3, 3) of their covariance."""
+    weight = weight / weight.sum()
+    mean = colors @ weight
+    centred = colors - mean[:, None]
+    values, vectors = torch.linalg.eigh((centred * weight) @ centred.T)
+    return mean, (vectors * (values.clamp_min(0) + _LEAST_VARIANCE).sqrt()) @ vectors.T
+
+
+def knot_colors(content: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean colour of each region near each knot, and how much of the region is near it.
+
+    Args:
+        content: (3, H, W) in [0, 1].
+        masks: (R, H, W), soft, in [0, 1].
+
+    Returns:
+        (R, K, 3) and (R, K), which sums to 1 over the knots. A knot that no pixel is near has the
+        region's mean colour, as grey-wards and as bright as the knot.
+    """
+    colors = content.flatten(1)
+    weights = masks.flatten(1)[:, None] * knot_weights(colors.mean(0), KNOTS)
+    amounts = weights.sum(2)
+    totals = amounts.sum(1, keepdim=True).clamp_min(_FAINT)
+    means = (weights @ colors.T).sum(1) / totals
+    brightness = torch.linspace(0, 1, KNOTS).to(content)
+    shifted = means[:, None] + (brightness - means.mean(1, keepdim=True))[..., None]
+    few = 1e-3 * totals + _FAINT
+    found = (weights @ colors.T + few[..., None] * shifted) / (amounts + few)[..., None]
+    return found, amounts / totals

@@ -1,0 +1,239 @@
+"""The search for the grade that gives a photo the style of another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pydpst.losses.content import CONTENT_LAYERS, ContentLoss
+from pydpst.losses.gram import pixel_features
+from pydpst.losses.photorealism import PhotorealismLoss
+from pydpst.losses.style import STYLE_LAYERS, StyleLoss
+from pydpst.losses.total_variation import tv_loss
+from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
+from pydpst.ops import grade_apply
+from pydpst.photos.resizing import resize
+from pydpst.transfer.full_size import Colours, EnlargedMasks, graded
+from pydpst.transfer.grade import Grade
+from pydpst.transfer.grade_costs import GradeCosts, GreenCast
+from pydpst.transfer.grade_maps import RegionMaps
+from pydpst.transfer.look import Look
+from pydpst.transfer.pair import Pair
+
+# The longer side of each level, its steps at most, and the rate of its first.
+LEVELS = ((128, 30, 0.05), (384, 6, 0.05))
+# How much the photos as a whole count beside regions that were found and may be wrong.
+WHOLE_SHARE = 0.4
+_COSTS = {
+    "roughness": 0.24,
+    "distance": 0.0,
+    "falling": 10.0,
+    "inversion": 1.0,
+    "noise": 1.0,
+    "green": 1.0,
+    "overshoot": 10.0,
+}
+# A level's shorter side, at least: the deepest layer halves it four times.
+_LEAST_SIDE = 32
+# A loss this small is as good as none: content and style are one photo.
+_NOTHING = 1e-4
+# A level ends when its loss fell by less than this share over so many steps.
+_STALLED = 2e-3
+_PATIENCE = 6
+
+
+class GradeSearch:
+    """The search for a grade, as `stylize` does it."""
+
+    def __init__(self, pair: Pair, look: Look) -> None:
+        self._pair, self._look = pair, look
+        self._shared = pair.masks[: pair.regions.shared]
+        identity = torch.eye(3, 4).flatten().to(pair.content)
+        self.grade = Grade(identity.expand(len(self._shared), 1, -1))
+
+    def steps(self) -> Iterator[dict[str, float]]:
+        """Yields the losses before each step; the best grade so far is kept."""
+        pair, look = self._pair, self._look
+        device = pair.content.device
+        dtype = torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
+        found = find_grade(
+            pair.content,
+            pair.style,
+            self._shared,
+            pair.style_masks,
+            VGGFeatures(CONTENT_LAYERS + STYLE_LAYERS, dtype=dtype).to(device),
+            weights=look.weights(),
+            whole_share=WHOLE_SHARE if pair.guessed else 0.0,
+            steps=look.most_steps,
+            from_content=look.init == "content",
+        )
+        for grade, losses in found:
+            self.grade = grade
+            yield losses
+
+    def finish(self, complete: bool) -> None:
+        """Does nothing: a grade is a recolouring already."""
+
+    def image(self) -> Tensor:
+        """The best so far at the working size, (3, h, w) in [0, 1]."""
+        return self.grade.apply(self._pair.content, self._shared)
+
+    def colours(self) -> Colours:
+        """The same for the photo as it is."""
+        pair = self._pair
+        masks = EnlargedMasks(pair.content, pair.masks, pair.photo.pixels.shape[1])
+        return graded(self.grade.maps, masks)
+
+
+def find_grade(
+    content: Tensor,
+    style: Tensor,
+    masks: Tensor,
+    style_masks: Tensor,
+    vgg: VGGFeatures,
+    *,
+    weights: Mapping[str, float],
+    whole_share: float = 0.0,
+    steps: int = 36,
+    from_content: bool = False,
+) -> Iterator[tuple[Grade, dict[str, float]]]:
+    """Finds the grade, step by step, from small copies of the photos to larger ones.
+
+    Deviation from Luan et al. 2017: what is found is not the pixels but one colour map a region,
+    so the result is a recolouring by construction and of no resolution.
+
+    Args:
+        content: (3, H, W) in [0, 1], at the working size.
+        style: (3, H', W'), likewise.
+        masks: (R, H, W), soft, in [0, 1].
+        style_masks: (R, H', W').
+        vgg: gives CONTENT_LAYERS and STYLE_LAYERS.
+        weights: of the losses style, content, photorealism and tv.
+        whole_share: as for `losses.StyleLoss`.
+        steps: how many, at most, over all sizes.
+        from_content: whether to start from the content as it is, not from its linear transfer.
+
+    Yields:
+        After each step the best grade so far, and the losses of the step and their weighted sum
+        with the costs, total. The first comes before any step: the start.
+    """
+    maps = RegionMaps(content, style, masks, style_masks)
+    if from_content:
+        maps.start = torch.eye(3, 4).to(content).expand_as(maps.start)
+    costs = GradeCosts(maps, content, masks)
+    theta = maps.zeros()
+    whole = sum(share for _, share, _ in LEVELS)
+    for size, share, rate in LEVELS:
+        level = _Level(content, style, masks, style_masks, size, vgg, whole_share)
+        objective = _Objective(level, maps, costs, weights)
+        for best, losses in _descend(objective, theta, round(steps * share / whole), rate):
+            theta = best
+            yield Grade(maps(theta)), losses
+        if losses["total"] < _NOTHING or level.size >= max(content.shape[-2:]):
+            return
+
+
+class _Level:
+    """The photos and masks at one size, and the losses there."""
+
+    def __init__(
+        self,
+        content: Tensor,
+        style: Tensor,
+        masks: Tensor,
+        style_masks: Tensor,
+        size: int,
+        vgg: VGGFeatures,
+        whole_share: float,
+    ) -> None:
+        sides = content.shape[-2:]
+        # A panorama's small copy must not become a thread.
+        self.size = max(size, math.ceil(_LEAST_SIDE * max(sides) / min(sides)))
+        self.vgg = vgg
+        self.content = resize(content, self.size)
+        self.masks = _fitted(masks, self.content)
+        style_sides = style.shape[-2:]
+        style_size = max(size, math.ceil(_LEAST_SIDE * max(style_sides) / min(style_sides)))
+        small_style = resize(style, style_size)
+        with torch.no_grad():
+            own, wanted = (
+                vgg(photo[None]) | pixel_features(photo) for photo in (self.content, small_style)
+            )
+        self._content_loss = ContentLoss(own)
+        small_masks = _fitted(style_masks, small_style)
+        self._style_loss = StyleLoss(own, wanted, self.masks, small_masks, whole_share)
+        self._photorealism_loss = PhotorealismLoss(self.content)
+
+    def losses(self, image: Tensor) -> dict[str, Tensor]:
+        """The losses of an image (3, h, w) in [0, 1] of this level's size."""
+        features = self.vgg(image[None]) | pixel_features(image)
+        return {
+            "style": self._style_loss(features),
+            "content": self._content_loss(features),
+            "photorealism": self._photorealism_loss(image),
+            "tv": tv_loss(image),
+        }
+
+
+def _fitted(masks: Tensor, photo: Tensor) -> Tensor:
+    return F.interpolate(masks[None], photo.shape[-2:], mode="area")[0]
+
+
+class _Objective:
+    """Losses and costs of θ at one level."""
+
+    def __init__(
+        self, level: _Level, maps: RegionMaps, costs: GradeCosts, weights: Mapping[str, float]
+    ) -> None:
+        self._level, self._maps, self._costs = level, maps, costs
+        self._weights = {**weights, **_COSTS}
+        self._green = GreenCast(maps.start, level.content, level.masks)
+
+    def __call__(self, theta: Tensor) -> dict[str, Tensor]:
+        """The losses, and their weighted sum with the costs as total."""
+        level, maps = self._level, self._maps(theta)
+        image = grade_apply(maps[None], level.masks[None], level.content[None])[0]
+        inside = image.clamp(0, 1)
+        losses = level.losses(inside)
+        costs = self._costs(theta, maps)
+        costs["green"] = self._green(image)
+        costs["overshoot"] = (image - inside).square().mean()
+        both = losses | costs
+        total = torch.stack([self._weights[name] * value for name, value in both.items()]).sum()
+        weighted = {name: value for name, value in losses.items() if self._weights[name] > 0}
+        return {**weighted, "total": total}
+
+
+def _descend(
+    objective: _Objective, start: Tensor, steps: int, rate: float
+) -> Iterator[tuple[Tensor, dict[str, float]]]:
+    """Adam (Kingma and Ba 2015): yields the best θ so far, and the losses of the last."""
+    theta = start.clone().requires_grad_()
+    optimizer = torch.optim.Adam([theta], betas=(0.9, 0.99))
+    best, least, history = start, math.inf, []
+    for step in range(steps + 1):
+        optimizer.zero_grad()
+        losses = objective(theta)
+        values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
+        history.append(values["total"])
+        if values["total"] < least:
+            best, least = theta.detach().clone(), values["total"]
+        yield best, values
+        if least < _NOTHING or step == steps or _has_stalled(history):
+            return
+        losses["total"].backward()  # type: ignore[no-untyped-call]
+        warm_up = min(1.0, (step + 1) / 3)
+        cool_down = 0.5 + 0.5 * math.cos(math.pi * step / steps)
+        optimizer.param_groups[0]["lr"] = rate * warm_up * cool_down
+        optimizer.step()
+
+
+def _has_stalled(history: list[float]) -> bool:
+    if len(history) <= _PATIENCE:
+        return False
+    before, now = min(history[:-_PATIENCE]), min(history)
+    return before - now < _STALLED * before
