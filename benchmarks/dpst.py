@@ -1,13 +1,13 @@
 """Measures `pydpst.stylize` against the published results of deep photo style transfer.
 
-    python benchmarks/dpst.py FOLDER RESULTS [--size 700] [--only 1,3] [--modes given,auto]
+    python benchmarks/dpst.py FOLDER RESULTS [--size 700] [--only 1,3] [--modes given,auto,none]
 
 FOLDER has input/inN.png, style/tarN.png, segmentation/{in,tar}N.png and published/N.png. Results go
-to RESULTS/given/N.png (with the masks of the folder) and RESULTS/auto/N.png (with automatic
-regions), their seconds beside them; those that are already there are not made again. All are
-measured with the masks of the folder: style and colour distance relative to the content's, edge
-SSIM and 1000 times the photorealism residual (see `pydpst.metrics`). RESULTS/sheet.png shows the
-pictures.
+to RESULTS/MODE/N.png, their seconds beside them; those that are already there are not made again.
+The modes: given is a grade with the masks of the folder, auto one with automatic regions, none one
+for the whole photo, and pixels the method pixels with the masks. All are measured with the masks of
+the folder: style and colour distance relative to the content's, edge SSIM, flat and 1000 times the
+photorealism residual (see `pydpst.metrics`). RESULTS/sheets/N.png shows each pair in full size.
 """
 
 from __future__ import annotations
@@ -32,7 +32,12 @@ from pydpst.photos.writing import write_whole
 from pydpst.regions.labels import MaskPair, label_maps
 from pydpst.transfer.stylize import Progress
 
-MODES = ("given", "auto")
+MODES = {
+    "given": {},
+    "auto": {"regions": "auto"},
+    "none": {"regions": "none"},
+    "pixels": {"method": "pixels"},
+}
 console = Console()
 
 
@@ -42,11 +47,12 @@ class Row(NamedTuple):
     style_distance: float
     color_distance: float
     edge_ssim: float
+    flat: float
     residual: float
     seconds: float
 
 
-MEASURES = ("style", "colour", "edge SSIM", "residual")
+MEASURES = ("style", "colour", "edge SSIM", "flat", "residual")
 
 
 def is_worse(measure: str, ours: float, theirs: float) -> bool:
@@ -97,8 +103,9 @@ def stylized(pair: Pair, mode: str, results: Path, size: int) -> float:
                 f"{output} was made with --size {made['size']}, not {size}; give another RESULTS."
             )
         return float(made["seconds"])
-    given = {"content_mask": pair.content_mask, "style_mask": pair.style_mask}
-    options = given if mode == "given" else {"regions": "auto"}
+    options: dict[str, object] = dict(MODES[mode])
+    if "regions" not in options:
+        options |= {"content_mask": pair.content_mask, "style_mask": pair.style_mask}
     with console.status("") as status:
 
         def show(progress: Progress) -> None:
@@ -144,17 +151,15 @@ def main(
     results: Path,
     size: Annotated[int, typer.Option(help="Pixels of the longer side.")] = 700,
     only: Annotated[str, typer.Option(help="Numbers of the pairs, with commas.")] = "",
-    modes: Annotated[str, typer.Option(help="given, auto or both, with a comma.")] = "given,auto",
+    modes: Annotated[str, typer.Option(help="Some of them, with commas.")] = ",".join(MODES),
 ) -> None:
     wanted = modes.split(",")
     if not set(wanted) <= set(MODES):
-        raise typer.BadParameter(f"the modes are {modes!r}; they must be among {MODES}.")
+        raise typer.BadParameter(f"the modes are {modes!r}; they must be among {', '.join(MODES)}.")
     pairs = find_pairs(folder, only)
     warnings.filterwarnings("ignore", message="the region")
 
-    shown = min(480, size)
     rows: dict[str, list[Row]] = {name: [] for name in ("published", *wanted)}
-    sheet = []
     print(f"pair  {'':9}" + "".join(f"{name:>11}" for name in (*MEASURES, "seconds")))
     for pair in pairs:
         paths, seconds = {"published": pair.published}, {"published": float("nan")}
@@ -166,8 +171,8 @@ def main(
             content, style, MaskPair(pair.content_mask, pair.style_mask)
         ).hard_masks()
         cells = [
-            labelled(content, f"{pair.number} content", shown),
-            labelled(style, "style", shown),
+            labelled(content, f"{pair.number} content", size),
+            labelled(style, "style", size),
         ]
         for name, path in paths.items():
             image = match_size(pydpst.load_image(path), content, name, "content")
@@ -176,14 +181,17 @@ def main(
                 measured.style.total,
                 measured.color.total,
                 measured.edge_ssim,
+                measured.flat,
                 1000 * measured.residual,
                 seconds[name],
             )
             rows[name].append(row)
             figures = "".join(f"{value:11.3f}" for value in row)
             print(f"{pair.number:4}  {name:9}{figures}", flush=True)
-            cells.append(labelled(image, name, shown))
-        sheet.append(cells)
+            cells.append(labelled(image, name, size))
+        rows_of_three = [cells[k : k + 3] for k in range(0, len(cells), 3)]
+        (results / "sheets").mkdir(exist_ok=True)
+        contact_sheet(rows_of_three).save(results / "sheets" / f"{pair.number}.png")
 
     means = {name: torch.tensor(of).double().mean(0).tolist() for name, of in rows.items()}
     table = Table(f"means of {len(pairs)}", *MEASURES, "seconds")
@@ -208,8 +216,6 @@ def main(
         ]
         table.add_row(f"{mode}, lost pairs", *(", ".join(of) or "none" for of in lost), "")
     console.print(table)
-    drawn = pydpst.load_image(contact_sheet(sheet))
-    pydpst.save_image(drawn, results / "sheet.png")
 
 
 if __name__ == "__main__":

@@ -96,6 +96,7 @@ def test_strips_give_the_bits_of_the_whole(photo: Tensor, recolour: bool) -> Non
 
 def test_a_painting_is_enlarged(photo: Tensor, night: Tensor) -> None:
     options = {"photorealism_weight": 0, "init": "content", "smooth": False, **QUICK}
+    options["method"] = "pixels"
     painting = pydpst.stylize(photo, night, size=64, **options)
     assert painting.image.shape == photo.shape
     back = resize(painting.image, 64)

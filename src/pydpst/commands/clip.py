@@ -1,10 +1,12 @@
-"""`pydpst apply` for video."""
+"""`pydpst apply` and `pydpst stylize` for video."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -12,7 +14,7 @@ from pydpst.commands import say
 from pydpst.commands.progress import progress_bar
 
 if TYPE_CHECKING:
-    from torch import nn
+    from pydpst.video.smooth_look import ClipResult
 
 
 def apply_to_clips(
@@ -22,6 +24,7 @@ def apply_to_clips(
     import pydpst
     from pydpst.ops import choose_device
     from pydpst.video.clip import CLIPS, check_clip
+    from pydpst.video.smooth_look import apply_to_clip
 
     if any(clip.suffix.lower() not in CLIPS for clip in clips):
         raise ValueError("photos and video are restyled separately; give one kind at a time.")
@@ -38,13 +41,37 @@ def apply_to_clips(
         check_clip(clip, result)
     network = pydpst.load_model(model).to(choose_device(device))
     for clip, result in zip(clips, results, strict=True):
-        _apply_to_clip(network, clip, result, strength)
+        _under_bar(clip, result, partial(apply_to_clip, network, clip, result, strength=strength))
 
 
-def _apply_to_clip(network: nn.Module, clip: Path, output: Path, strength: float) -> None:
+def stylize_clip(clip: Path, style: Path, output: Path, options: dict[str, Any]) -> None:
+    """Gives a clip a grade for each shot, under a bar."""
+    from pydpst.ops import choose_device
+    from pydpst.photos.image import load_image
+    from pydpst.photos.resizing import resize
+    from pydpst.transfer.look import Look
+    from pydpst.video.clip import check_clip
+    from pydpst.video.shot_grade import ShotGrade
+    from pydpst.video.smooth_look import restyle_clip
+
+    device = choose_device(options.get("device"))
+    given = {name: value for name, value in options.items() if name not in ("device", "regions")}
+    for name in ("content_mask", "style_mask", "lock", "segmentation_model"):
+        if given.get(name):
+            raise ValueError(f"--{name.replace('_', '-')} goes with a photo; {clip} is a clip.")
+    strength = given.pop("strength", 1.0)
+    if not isinstance(strength, float):
+        raise ValueError(f"--strength by region goes with a photo; {clip} is a clip.")
+    if Look(**given, strength=strength).method != "grade":
+        raise ValueError(f"a clip gets a grade; leave --method out for {clip}.")
+    check_clip(clip, output)
+    look = ShotGrade(resize(load_image(style, "style"), 1024), {**given, "device": device})
+    restyle = partial(restyle_clip, look, clip, output, device=device, strength=strength)
+    _under_bar(clip, output, restyle)
+
+
+def _under_bar(clip: Path, output: Path, restyle: Callable[..., ClipResult]) -> None:
     from rich.progress import TimeRemainingColumn
-
-    from pydpst.video.smooth_look import apply_to_clip
 
     start = time.monotonic()
     rate = "{task.completed:.0f} frames, {task.fields[rate]:.1f} a second"
@@ -56,7 +83,7 @@ def _apply_to_clip(network: nn.Module, clip: Path, output: Path, strength: float
             rate = done / (time.monotonic() - start)
             bar.update(task, completed=done, total=total, rate=rate)
 
-        result = apply_to_clip(network, clip, output, strength=strength, progress=progress)
+        result = restyle(progress=progress)
     seconds = time.monotonic() - start
     if result.damaged:
         say(f"warning: {clip} is damaged; {result.damaged} packets were left out")

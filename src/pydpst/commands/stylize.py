@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pydpst.commands import check_paths, say
+from pydpst.commands.clip import stylize_clip
 from pydpst.commands.options import given, takes
 from pydpst.commands.restyle import restyle, restyle_folder
 from pydpst.transfer.look import Look
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 @takes(Look)
 def stylize(
     content: Annotated[
-        Path, typer.Argument(metavar="CONTENT", help="The photo to restyle, or a folder of photos.")
+        Path,
+        typer.Argument(
+            metavar="CONTENT", help="The photo to restyle, a folder of photos, or a clip."
+        ),
     ],
     output: Annotated[
         Path,
@@ -70,18 +74,27 @@ def stylize(
     """
     more = {"style_mask": style_mask, "max_memory": max_memory, "device": device}
     style, arguments = _look(style, recipe, given({**options, **more}))
-    if content.is_dir():
-        for option, value in (
-            ("--content-mask", content_mask),
-            ("--style-mask", arguments.get("style_mask")),
-            ("--compare", compare),
-            ("--export-cube", export_cube),
-            ("--export-grid", export_grid),
-            ("--export-look", export_look),
-        ):
+    from pydpst.video.clip import CLIPS
+
+    is_clip = content.suffix.lower() in CLIPS
+    if content.is_dir() or is_clip:
+        of_one_photo = {
+            "--content-mask": content_mask,
+            "--style-mask": arguments.get("style_mask"),
+            "--compare": compare,
+            "--export-cube": export_cube,
+            "--export-grid": export_grid,
+            "--export-look": export_look,
+        }
+        kind = "a clip" if is_clip else "a folder"
+        for option, value in of_one_photo.items():
             if value is not None:
-                raise ValueError(f"{option} goes with one photo, but {content} is a folder.")
+                raise ValueError(f"{option} goes with one photo, but {content} is {kind}.")
+    if content.is_dir():
         restyle_folder(content, style, output, save_recipe, arguments)
+        return
+    if is_clip:
+        stylize_clip(content, style, output, arguments)
         return
     also = {
         "--compare": compare,

@@ -8,6 +8,7 @@ from pydpst.metrics.color import ColorDistances, color_distances
 from pydpst.metrics.comparison import Comparison
 from pydpst.metrics.edges import edge_ssim
 from pydpst.metrics.evaluation import Evaluation, evaluate
+from pydpst.metrics.flat import flat_gain
 from pydpst.metrics.levels import level_error
 from pydpst.metrics.residual import photorealism_residual, residual_map
 from pydpst.metrics.style import StyleDistances, style_distances
@@ -20,6 +21,7 @@ __all__ = [
     "color_distances",
     "edge_ssim",
     "evaluate",
+    "flat_gain",
     "level_error",
     "photorealism_residual",
     "residual_map",

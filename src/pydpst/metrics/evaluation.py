@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pydpst.metrics.color import ColorDistances, color_distances
 from pydpst.metrics.comparison import Comparison
 from pydpst.metrics.edges import edge_ssim
+from pydpst.metrics.flat import flat_gain
 from pydpst.metrics.residual import photorealism_residual
 from pydpst.metrics.style import StyleDistances, style_distances
 
@@ -19,12 +20,14 @@ class Evaluation:
         style: see `style_distances`.
         color: see `color_distances`.
         edge_ssim: see `edge_ssim`.
+        flat: see `flat_gain`.
         residual: see `photorealism_residual`.
     """
 
     style: StyleDistances
     color: ColorDistances
     edge_ssim: float
+    flat: float
     residual: float
 
 
@@ -34,5 +37,6 @@ def evaluate(comparison: Comparison) -> Evaluation:
         style_distances(comparison),
         color_distances(comparison),
         edge_ssim(comparison.result, comparison.content),
+        flat_gain(comparison.result, comparison.content),
         photorealism_residual(comparison.result, comparison.content),
     )

@@ -67,6 +67,13 @@ def measures(evaluation: Evaluation) -> list[Measure]:
             "Yoo et al. 2019).",
         ),
         Measure(
+            "flat",
+            f"{evaluation.flat:.3f}",
+            "1 as flat as it was",
+            "How much more gradient the content's flat areas gained than its edges did, in CIE "
+            "L*a*b*, at 2 and 6 pixels: contours, specks, halos and invented texture raise it.",
+        ),
+        Measure(
             "photorealism residual × 1000",
             f"{1000 * evaluation.residual:.3f}",
             "0 a local recolouring",

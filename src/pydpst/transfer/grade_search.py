@@ -23,9 +23,9 @@ from pydpst.transfer.grade_costs import GradeCosts, GreenCast
 from pydpst.transfer.grade_maps import RegionMaps
 from pydpst.transfer.look import Look
 from pydpst.transfer.pair import Pair
+from pydpst.transfer.planning import grade_levels
 
-# The longer side of each level, its steps at most, and the rate of its first.
-LEVELS = ((128, 30, 0.05), (384, 6, 0.05))
+_RATE = 0.05
 # How much the photos as a whole count beside regions that were found and may be wrong.
 WHOLE_SHARE = 0.4
 _COSTS = {
@@ -126,11 +126,10 @@ def find_grade(
         maps.start = torch.eye(3, 4).to(content).expand_as(maps.start)
     costs = GradeCosts(maps, content, masks)
     theta = maps.zeros()
-    whole = sum(share for _, share, _ in LEVELS)
-    for size, share, rate in LEVELS:
+    for size, share in grade_levels(steps):
         level = _Level(content, style, masks, style_masks, size, vgg, whole_share)
         objective = _Objective(level, maps, costs, weights)
-        for best, losses in _descend(objective, theta, round(steps * share / whole), rate):
+        for best, losses in _descend(objective, theta, share):
             theta = best
             yield Grade(maps(theta)), losses
         if losses["total"] < _NOTHING or level.size >= max(content.shape[-2:]):
@@ -209,31 +208,34 @@ class _Objective:
 
 
 def _descend(
-    objective: _Objective, start: Tensor, steps: int, rate: float
+    objective: _Objective, start: Tensor, steps: int
 ) -> Iterator[tuple[Tensor, dict[str, float]]]:
     """Adam (Kingma and Ba 2015): yields the best θ so far, and the losses of the last."""
     theta = start.clone().requires_grad_()
     optimizer = torch.optim.Adam([theta], betas=(0.9, 0.99))
-    best, least, history = start, math.inf, []
-    for step in range(steps + 1):
+    best, history = start, [math.inf]
+    for step in range(steps):
         optimizer.zero_grad()
         losses = objective(theta)
         values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
+        if values["total"] < min(history):
+            best = theta.detach().clone()
         history.append(values["total"])
-        if values["total"] < least:
-            best, least = theta.detach().clone(), values["total"]
-        yield best, values
-        if least < _NOTHING or step == steps or _has_stalled(history):
+        if min(history) < _NOTHING or _has_stalled(history):
+            yield best, values
             return
         losses["total"].backward()  # type: ignore[no-untyped-call]
         warm_up = min(1.0, (step + 1) / 3)
         cool_down = 0.5 + 0.5 * math.cos(math.pi * step / steps)
-        optimizer.param_groups[0]["lr"] = rate * warm_up * cool_down
+        optimizer.param_groups[0]["lr"] = _RATE * warm_up * cool_down
         optimizer.step()
+        if step == steps - 1:  # whose outcome no further step looks at
+            with torch.no_grad():
+                last = objective(theta)["total"].item()
+            best = theta.detach().clone() if last < min(history) else best
+        yield best, values
 
 
 def _has_stalled(history: list[float]) -> bool:
-    if len(history) <= _PATIENCE:
-        return False
-    before, now = min(history[:-_PATIENCE]), min(history)
+    before, now = min(history[:-_PATIENCE], default=math.inf), min(history)
     return before - now < _STALLED * before

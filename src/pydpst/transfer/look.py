@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pydpst.photos.limits import check_size
@@ -129,8 +129,9 @@ class Look:
             raise ValueError(f"steps is {self.steps}; it must be a whole number of at least 1.")
         if self.size is not None:
             check_size(self.size)
-        for name, weight in self.weights().items():
-            if not (math.isfinite(weight) and weight >= 0):
+        for name in ("content", "style", "photorealism", "tv"):
+            weight = getattr(self, f"{name}_weight")
+            if weight is not None and not (math.isfinite(weight) and weight >= 0):
                 raise ValueError(f"{name}_weight is {weight}; it must be a number of at least 0.")
         if not any(self.weights().values()):
             raise ValueError("the weights are all 0; at least one must be above.")
@@ -155,15 +156,22 @@ class Look:
         """How many steps there are at most."""
         return _STEPS[self.method] if self.steps is None else self.steps
 
-    def _photorealism(self) -> float:
-        given = self.photorealism_weight
-        return _PHOTOREALISM[self.method] if given is None else given
+    def settled(self) -> Look:
+        """The same with the method's own values for what was left to it."""
+        defaults = {
+            "steps": self.most_steps,
+            "photorealism_weight": _PHOTOREALISM[self.method],
+            "init": INITS[self.method][0],
+        }
+        open_ = {name: value for name, value in defaults.items() if getattr(self, name) is None}
+        return replace(self, **open_)  # type: ignore[arg-type]
 
     def weights(self) -> dict[str, float]:
         """The weight of each loss, by its name."""
+        given = self.photorealism_weight
         return {
             "content": self.content_weight,
             "style": self.style_weight,
-            "photorealism": self._photorealism(),
+            "photorealism": _PHOTOREALISM[self.method] if given is None else given,
             "tv": self.tv_weight,
         }

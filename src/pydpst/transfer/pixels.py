@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -186,9 +185,7 @@ class PixelSearch:
     def _start(self) -> Tensor:
         level = self._levels[0]
         if self._init == "grade":
-            grade = GradeSearch(
-                self._pair, replace(self._look, method="grade", init=None, steps=None)
-            )
+            grade = GradeSearch(self._pair, Look())
             for _ in grade.steps():
                 pass
             return resize(grade.image(), max(level.content.shape[-2:]))

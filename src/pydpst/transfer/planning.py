@@ -18,9 +18,12 @@ from pydpst.ops import choose_device
 from pydpst.photos.decode import Source, size_of
 from pydpst.photos.limits import check_size
 from pydpst.transfer.full_size import strip_rows
+from pydpst.transfer.look import Look
 
 # Levels are halved until the longer side would fall below this.
 SMALLEST_LEVEL = 256
+# A grade is found on small copies, nearly all of the way on the smallest: their sides, and steps.
+GRADE_LEVELS = ((128, 30), (384, 6))
 # Without a size given, larger photos are worked on at this.
 DEFAULT_SIZE = 1024
 
@@ -34,6 +37,8 @@ _LEFT = 400e6
 _BEFORE_STEPS = 450.0
 _STEP = 1400.0
 _KEPT = 0.5
+# What a pixel of the working size takes while its masks are made.
+_MASKS = 600.0
 _READ = 36
 _HELD = 12
 _WRITTEN = 40
@@ -88,7 +93,8 @@ def plan(
     style: Source,
     *,
     size: int | None = None,
-    steps: int = 100,
+    method: str = "grade",
+    steps: int | None = None,
     max_memory: int | str | None = None,
     device: str | torch.device | None = None,
 ) -> Plan:
@@ -98,7 +104,8 @@ def plan(
         content: the photo to restyle, as for `pydpst.stylize`.
         style: the photo whose style it gets, likewise.
         size: the working size; None is the largest that the memory holds, at most 1024.
-        steps: how many steps over all sizes.
+        method: as for `pydpst.stylize`.
+        steps: likewise.
         max_memory: what the process may hold, in bytes or such as "4GB" or "4GiB"; None is what is
             free.
         device: as for `pydpst.stylize`.
@@ -113,7 +120,9 @@ def plan(
     if size is not None:
         check_size(size)
     target = choose_device(device)
-    needs = _Needs(size_of(content, "the content image"), size_of(style, "the style image"), target)
+    look = Look(method=method, steps=steps, size=size)
+    sizes = size_of(content, "the content image"), size_of(style, "the style image")
+    needs = _Needs(*sizes, target, look.method)
     budget = _free_memory() if limit is None else limit
     chosen = needs.size_within(budget) if size is None else size
     memory = needs.memory(chosen)
@@ -129,7 +138,7 @@ def plan(
         chosen,
         math.ceil(height / strip_rows(width)) if chosen < max(width, height) else 0,
         round(memory),
-        needs.seconds(chosen, steps),
+        needs.seconds(chosen, look.most_steps),
     )
 
 
@@ -151,6 +160,12 @@ def parse_memory(memory: int | str) -> int:
     raise ValueError(f"max_memory is {memory!r}; it must be bytes, or such as 4GB or 500MB.")
 
 
+def grade_levels(steps: int) -> list[tuple[int, int]]:
+    """The longer side of each level of a grade's search, and its share of the steps."""
+    whole = sum(share for _, share in GRADE_LEVELS)
+    return [(size, round(steps * share / whole)) for size, share in GRADE_LEVELS]
+
+
 def level_sizes(size: int) -> list[int]:
     """The longer sides of the levels, from coarse to fine."""
     sizes = [size]
@@ -170,9 +185,13 @@ class _Needs:
     """What a run takes at one working size or another."""
 
     def __init__(
-        self, photo: tuple[int, int], style: tuple[int, int], device: torch.device
+        self,
+        photo: tuple[int, int],
+        style: tuple[int, int],
+        device: torch.device,
+        method: str,
     ) -> None:
-        self.photo, self.style, self.device = photo, style, device
+        self.photo, self.style, self.device, self.method = photo, style, device, method
         self.held = _resident()
 
     def memory(self, size: int) -> float:
@@ -197,15 +216,23 @@ class _Needs:
         return size
 
     def seconds(self, size: int, steps: int) -> float:
-        sizes = level_sizes(min(size, max(self.photo)))
-        work = sum(
-            share * _pixels(self.photo, level)
-            for level, share in zip(sizes, level_steps(steps, len(sizes)), strict=True)
-        )
+        longest = min(size, max(self.photo))
+        levels = grade_levels(steps)
+        if self.method == "pixels":
+            sizes = level_sizes(longest)
+            levels = [*levels, *zip(sizes, level_steps(steps, len(sizes)), strict=True)]
+        work = sum(share * _pixels(self.photo, min(level, longest)) for level, share in levels)
         step = _STEP_WORK * work * _convolution_seconds(self.device)
         return _FIXED_SECONDS + step + _PIXEL_SECONDS * math.prod(self.photo)
 
     def _working(self, size: int) -> float:
+        if self.method == "grade":
+            searched = min(size, max(level for level, _ in GRADE_LEVELS))
+            masks = _MASKS * max(_pixels(self.photo, size), _pixels(self.style, size))
+            return max(masks, self._features(searched))
+        return self._features(size)
+
+    def _features(self, size: int) -> float:
         content, style = _pixels(self.photo, size), _pixels(self.style, size)
         bytes_ = 2 if has_fast_bfloat16(self.device) else 4
         return bytes_ * max(_STEP * content, _BEFORE_STEPS * (content + style))

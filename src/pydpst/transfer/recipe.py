@@ -13,6 +13,7 @@ from typing import Any
 
 from pydpst.photos.writing import write_whole
 from pydpst.transfer.look import Look
+from pydpst.transfer.options import options_of
 
 _KIND, _FORMAT = "pydpst recipe", 1
 _WEIGHTS = Path(__file__).parent.parent / "weights" / "vgg16.safetensors"
@@ -67,7 +68,7 @@ def recipe_text(style: str | os.PathLike[str], options: Mapping[str, Any]) -> st
             for name, file in files.items()
             if file is not None
         },
-        "options": {**_defaults(), **given},
+        "options": _as_json(Look(**given).settled()),
         "weights": {_WEIGHTS.name: _checksum(_WEIGHTS)},
         "versions": {name: version(name) for name in _PACKAGES},
     }
@@ -147,18 +148,18 @@ def _read(path: Path) -> dict[str, Any]:
     )
     if not whole:
         raise ValueError(f"the recipe {path} is damaged; give a file that --save-recipe wrote.")
-    if unknown := set(recipe["options"]) - set(_defaults()):
+    if unknown := set(recipe["options"]) - options_of(Look).keys():
         raise ValueError(
             f"the recipe {path} has an option {min(unknown)}, which is none of "
-            f"{', '.join(_defaults())}."
+            f"{', '.join(options_of(Look))}."
         )
     return recipe
 
 
-def _defaults() -> dict[str, Any]:
-    """The arguments of `pydpst.stylize` that belong to the look, as they are by default."""
-    look = asdict(Look())
-    return {**look, "lock": list(look["lock"])}
+def _as_json(look: Look) -> dict[str, Any]:
+    """All options of a look, also those that were not given: another version may change them."""
+    options = asdict(look)
+    return {**options, "lock": list(options["lock"])}
 
 
 def _checksum(path: Path) -> str:

@@ -176,11 +176,17 @@ def stylize(
         ValueError: for an argument that is not as above, with a sentence that names it; also if
             max_memory is too little for the photo.
     """
-    look = Look(**options)
+    look = Look(**options).settled()
     masks = MaskPair.of(content_mask, style_mask)
     target = choose_device(device)
     the_plan = plan(
-        content, style, size=look.size, steps=look.most_steps, max_memory=max_memory, device=target
+        content,
+        style,
+        size=look.size,
+        method=look.method,
+        steps=look.steps,
+        max_memory=max_memory,
+        device=target,
     )
     photos = read_photos(content, style, masks, the_plan.size, target)
     if planned is not None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 
 # Frames that are decoded ahead, and results that wait to be encoded.
 _AHEAD = 3
+
+
+class FrameLook(Protocol):
+    """New colours for the frames of a clip, in their order."""
+
+    cuts: int
+
+    def __call__(self, image: Tensor, time: float) -> Tensor:
+        """Restyles the next frame (3, H, W) in [0, 1], at so many seconds."""
 
 
 class SteadyNetwork:
@@ -154,6 +163,34 @@ def apply_to_clip(
         raise ValueError(f"strength is {strength}; it must be a number from 0 to 2.")
     if not (math.isfinite(seconds) and seconds >= 0):
         raise ValueError(f"seconds is {seconds}; it must be a number of at least 0.")
+    device = next(network.parameters()).device
+    steady = SteadyNetwork(network, seconds)
+    return restyle_clip(steady, clip, output, device=device, strength=strength, progress=progress)
+
+
+def restyle_clip(
+    look: FrameLook,
+    clip: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    device: torch.device,
+    strength: float = 1.0,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> ClipResult:
+    """What `apply_to_clip` does, with any look; arguments as there.
+
+    Args:
+        look: gives each frame, in their order, its new colours.
+        clip: mp4, mov, mkv or webm.
+        output: likewise.
+        device: where the look computes.
+        strength: what lies between 0 and 1 is mixed, up to 2 is extrapolated.
+        progress: called after each frame.
+
+    Raises:
+        ValueError: likewise.
+        OSError: likewise.
+    """
     check_clip(clip, output)
     try:
         import av
@@ -162,35 +199,34 @@ def apply_to_clip(
     output = Path(output)
     reader = ClipReader.open(clip)
     beside = output.parent / f".pydpst-{secrets.token_hex(4)}.part"
-    steady = SteadyNetwork(network, seconds)
     try:
         writer = ClipWriter(beside, output.suffix.lower(), reader)
-        frames, interrupted = _restyle(reader, writer, steady, strength, progress)
+        frames, interrupted = _restyle(reader, writer, look, device, strength, progress)
         os.replace(beside, output)
     except (av.FFmpegError, OSError) as error:
         raise OSError(f"the output {output} could not be written ({error.strerror}).") from None
     finally:
         reader.close()
         beside.unlink(missing_ok=True)
-    return ClipResult(frames, steady.cuts, reader.damaged, interrupted)
+    return ClipResult(frames, look.cuts, reader.damaged, interrupted)
 
 
 def _restyle(
     reader: ClipReader,
     writer: ClipWriter,
-    steady: SteadyNetwork,
+    look: FrameLook,
+    device: torch.device,
     strength: float,
     progress: Callable[[int, int | None], None] | None,
 ) -> tuple[int, bool]:
     """Restyles all frames; how many there were, and whether Ctrl-C ended it."""
-    device = next(steady.network.parameters()).device
     writing: deque[Future[None]] = deque()
     frames, interrupted = 0, False
     with ThreadPoolExecutor(1) as encoder:
         try:
             for item in _decode_ahead(reader):
                 if isinstance(item, Frame):
-                    result = _levels(item, steady, strength, device)
+                    result = _levels(item, look, strength, device)
                     writing.append(encoder.submit(writer.write, result))
                     frames += 1
                     if progress is not None:
@@ -207,10 +243,10 @@ def _restyle(
     return frames, interrupted
 
 
-def _levels(frame: Frame, steady: SteadyNetwork, strength: float, device: torch.device) -> Frame:
+def _levels(frame: Frame, look: FrameLook, strength: float, device: torch.device) -> Frame:
     largest = torch.iinfo(frame.image.dtype).max
     image = frame.image.to(device).float().div_(largest)
-    result = steady(image, frame.time)
+    result = look(image, frame.time)
     if strength != 1:
         result = torch.lerp(image, result, strength)
     levels = result.clamp_(0, 1).mul_(largest).round_().to(frame.image.dtype)

@@ -1,0 +1,120 @@
+"""A grade is what its formula says, never NaN, never upside down, and nothing for one photo."""
+
+import pytest
+import torch
+
+from pydpst.losses.content import CONTENT_LAYERS
+from pydpst.losses.style import STYLE_LAYERS
+from pydpst.losses.vgg import VGGFeatures
+from pydpst.transfer.grade import KNOTS, Grade, knot_weights
+from pydpst.transfer.grade_costs import GradeCosts, flat_noise
+from pydpst.transfer.grade_maps import RegionMaps
+from pydpst.transfer.grade_search import find_grade
+from pydpst.transfer.look import Look
+
+
+@pytest.fixture(scope="module")
+def vgg():
+    return VGGFeatures(CONTENT_LAYERS + STYLE_LAYERS)
+
+
+def photo(seed, height=48, width=64):
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, 6, 8, generator=generator)
+    smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic")[0]
+    return (smooth + 0.02 * torch.randn(3, height, width, generator=generator)).clamp(0, 1)
+
+
+def halves(image):
+    left = torch.zeros_like(image[0])
+    left[:, : image.shape[2] // 2] = 1
+    return torch.stack([left, 1 - left])
+
+
+def found(vgg, content, style, masks, style_masks, **options):
+    *_, (grade, losses) = find_grade(
+        content, style, masks, style_masks, vgg, weights=Look().weights(), **options
+    )
+    assert all(torch.isfinite(torch.tensor(list(losses.values()))))
+    return grade.apply(content, masks)
+
+
+def test_knot_weights_interpolate():
+    luminance = torch.tensor([-0.5, 0.0, 0.3, 1.0, 1.5])
+    weights = knot_weights(luminance, KNOTS)
+    torch.testing.assert_close(weights.sum(0), torch.ones(5))
+    torch.testing.assert_close(torch.linspace(0, 1, KNOTS) @ weights, luminance.clamp(0, 1))
+
+
+def test_what_no_region_has_keeps_its_colours():
+    image = photo(0)
+    grade = Grade(torch.randn(1, KNOTS, 12))
+    assert torch.equal(grade.apply(image, torch.zeros_like(image[:1])), image)
+
+
+def test_the_same_photo_comes_back(vgg):
+    image = photo(1, 96, 160)
+    result = found(vgg, image, image, halves(image), halves(image), whole_share=0.4)
+    assert (result - image).abs().max() <= 1 / 255
+
+
+def test_the_loss_falls(vgg):
+    content, style = photo(1, 96, 160), photo(2, 96, 128)
+    steps = list(
+        find_grade(content, style, halves(content), halves(style), vgg, weights=Look().weights())
+    )
+    totals = [losses["total"] for _, losses in steps]
+    assert min(totals) < 0.9 * totals[0]
+    result = steps[-1][0].apply(content, halves(content))
+    assert (result.mean((1, 2)) - style.mean((1, 2))).abs().max() < 0.1
+
+
+def three_pixels(image):
+    masks = torch.stack([torch.ones_like(image[0]), torch.zeros_like(image[0])])
+    masks[:, 10, 10:13] = torch.tensor([[0.0], [1.0]])
+    return masks
+
+
+@pytest.mark.parametrize(
+    ("content", "style", "masks"),
+    [
+        (photo(1), photo(2), three_pixels),
+        (photo(1), torch.full((3, 48, 64), 0.6), halves),
+        (torch.zeros(3, 48, 64), photo(2), halves),
+        (torch.ones(3, 48, 64), photo(2), halves),
+        (photo(1), torch.zeros(3, 48, 64), halves),
+        (photo(1), photo(2), lambda image: torch.full((2, *image.shape[1:]), 0.4)),
+        (photo(1, 16, 400), photo(2), halves),
+    ],
+    ids=["three pixels", "one colour", "black", "white", "black style", "soft", "panorama"],
+)
+def test_hostile_photos_give_no_nan(vgg, content, style, masks):
+    result = found(vgg, content, style, masks(content), masks(style))
+    assert torch.isfinite(result).all()
+
+
+def test_luminance_does_not_fall(vgg):
+    """A style whose dark is light and whose light is dark would like it to."""
+    ramp = torch.linspace(0.05, 0.95, 96).expand(3, 64, 96)
+    masks = torch.ones(1, 64, 96)
+    *_, (grade, _) = find_grade(ramp, photo(3, 64, 96), masks, masks, vgg, weights=Look().weights())
+    grey = torch.linspace(0.05, 0.95, 200).expand(3, 1, 200)
+    luminance = grade.apply(grey, torch.ones(1, 1, 200)).mean((0, 1))
+    assert luminance.diff().min() > -2e-3
+
+
+def test_costs_of_the_identity_are_nothing():
+    image = photo(1)
+    maps = RegionMaps(image, image, halves(image), halves(image))
+    theta = maps.zeros()
+    costs = GradeCosts(maps, image, halves(image))(theta, maps(theta))
+    assert all(cost < 1e-6 for cost in costs.values())
+
+
+def test_noise_of_flat_areas_is_seen():
+    flat = 0.5 + 0.01 * torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(0))
+    covariances, shares = flat_noise(flat, torch.ones(1, 64, 64))
+    near = int(shares[0].argmax())
+    torch.testing.assert_close(
+        covariances[0, near].diagonal().sqrt(), torch.full((3,), 0.01), rtol=0.2, atol=0
+    )
