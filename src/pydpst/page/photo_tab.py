@@ -19,6 +19,7 @@ from pydpst.page.widgets import (
 )
 from pydpst.regions.mask_colors import REGION_NAMES
 from pydpst.regions.masks import Regions
+from pydpst.transfer.look import METHODS
 
 # One run at a time, first come first served.
 _RUNS_AT_ONCE = 1
@@ -49,8 +50,11 @@ class PhotoTab:
 
     def _build_options(self) -> None:
         self.strength = gr.Slider(0, 1, 1, step=0.05, label="Strength")
-        self.photorealism = gr.Slider(
-            0, 900, 225, step=25, label="Photorealism", info="0 paints; higher keeps the photo."
+        self.method = gr.Radio(
+            list(METHODS),
+            value=METHODS[0],
+            label="Method",
+            info="A grade keeps all detail; pixels go nearer to the style, and take longer.",
         )
         self.by_region = [
             gr.Slider(
@@ -65,8 +69,8 @@ class PhotoTab:
             for name in REGION_NAMES
         ]
         with gr.Row():
-            self.size = gr.Slider(128, 2048, 768, step=64, label="Size", min_width=120)
-            self.steps = gr.Slider(5, 300, 100, step=5, label="Steps", min_width=120)
+            self.size = gr.Slider(128, 2048, 1024, step=64, label="Size", min_width=120)
+            self.steps = gr.Slider(5, 300, 40, step=5, label="Steps", min_width=120)
 
     def _build_result(self) -> None:
         self.result = comparison("result", "Content and result")
@@ -80,7 +84,7 @@ class PhotoTab:
         about_regions = [self.area, *self.editors, *self.by_region, self.status, self.run]
         for photo, role in ((self.content, "content"), (self.style, "style")):
             on_photo(photo, role, session, self.find, about_regions)
-        options = [self.strength, self.photorealism, self.size, self.steps, *self.by_region]
+        options = [self.strength, self.method, self.size, self.steps, *self.by_region]
         self.run.click(
             self.restyle,
             [session, *self.editors, *options],
@@ -123,7 +127,7 @@ class PhotoTab:
         content_strokes: Any,
         style_strokes: Any,
         strength: float,
-        photorealism: float,
+        method: str,
         size: float,
         steps: float,
         *by_region: float,
@@ -136,7 +140,7 @@ class PhotoTab:
         strengths = {
             name: strength * share for name, share in zip(REGION_NAMES, by_region, strict=True)
         }
-        options = {"photorealism_weight": photorealism, "size": int(size), "steps": int(steps)}
+        options = {"method": method, "size": int(size), "steps": int(steps)}
         try:
             strokes = [strokes_of(editor) for editor in (content_strokes, style_strokes)]
             regions, alone = session.paint(strokes)
