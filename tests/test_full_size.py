@@ -121,14 +121,16 @@ def test_the_plan(tmp_path: Path, city_day: Path, photo: Tensor, night: Tensor) 
 
 def test_memory_chooses_the_working_size(night: Tensor) -> None:
     large = torch.empty(3, 4000, 6000, dtype=torch.uint8)
-    free = pydpst.plan(large, night, size=1024)
-    less = pydpst.plan(large, night, max_memory=free.memory - 300_000_000)
+    free = pydpst.plan(large, night, size=1024, method="pixels")
+    less = pydpst.plan(large, night, max_memory=free.memory - 300_000_000, method="pixels")
     assert 256 <= less.size < 1024
     assert less.memory <= free.memory - 300_000_000
     with pytest.raises(ValueError, match=r"max_memory is 300MB, but this photo needs .* GB; give"):
         pydpst.plan(large, night, max_memory="300MB")
     with pytest.raises(ValueError, match=r"needs .* GB; give more, or a smaller size"):
-        pydpst.stylize(large, night, size=1024, max_memory=free.memory - 300_000_000)
+        pydpst.stylize(
+            large, night, size=1024, max_memory=free.memory - 300_000_000, method="pixels"
+        )
 
 
 def test_memory_is_read_as_it_is_written() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +28,10 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
+        # oneDNN may be told to leave some of the processor unused; it then emulates bfloat16.
+        allowed = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
+        if allowed and not any(word in allowed for word in ("BF16", "FP16", "AMX", "ALL")):
+            return False
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
     return False
 

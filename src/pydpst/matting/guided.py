@@ -70,6 +70,35 @@ def guided_filter(guide: Tensor, x: Tensor, radius: int, eps: float) -> Tensor:
     return apply_affine(local_affine(guide, x, radius, eps), guide)
 
 
+class EnlargedPlanes:
+    """Planes of a small copy of a photo, for the photo or strips of it, along its own edges.
+
+    Around each pixel of the copy a plane is an affine function of the colours; these functions are
+    enlarged and applied to the photo (He and Sun 2015, "Fast Guided Filter").
+
+    Args:
+        content: (3, h, w), the photo scaled down, on the device to compute on.
+        planes: (P, h, w) in [0, 1].
+        height: of the photo.
+        radius: of the windows in the copy, as for `local_affine`.
+        eps: likewise.
+    """
+
+    def __init__(
+        self, content: Tensor, planes: Tensor, height: int, radius: int = 2, eps: float = 1e-4
+    ) -> None:
+        self._count, self._height = len(planes), height
+        # The operator takes three planes at a time; the last are filled up with zeros.
+        padded = torch.cat([planes, planes.new_zeros(-len(planes) % 3, *planes.shape[1:])])
+        maps = local_affine(content, padded, radius, eps).float()
+        self._maps = [three.flatten(0, 1)[None] for three in torch.split(maps, 3)]
+
+    def __call__(self, strip: Tensor, top: int = 0) -> Tensor:
+        """The planes (P, h, w) in [0, 1] of a strip (3, h, w) whose first row is top."""
+        planes = [affine_maps_apply(maps, strip[None], top, self._height)[0] for maps in self._maps]
+        return torch.cat(planes)[: self._count].clamp_(0, 1)
+
+
 def recolouring(content: Tensor, result: Tensor) -> Tensor:
     """The local recolouring of the content that is nearest to the result, as affine maps.
 

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pydpst.matting.guided import EnlargedPlanes
 from pydpst.ops import grade_apply
 from pydpst.photos.encode import encoded
 from pydpst.photos.writing import write_whole
 from pydpst.transfer.cube import cube_text, identity_cube
 from pydpst.transfer.finish import with_luminance_of
-from pydpst.transfer.full_size import EnlargedMasks, strip_rows
+from pydpst.transfer.full_size import strip_rows
 
 # The usual size of tables for grading, and the level of a HaldCLUT: 8³ = 64 entries a side.
 _CUBE_SIZE, _HALD_LEVEL = 33, 8
@@ -108,7 +109,7 @@ def full_masks(photo: Tensor, content: Tensor, masks: Tensor, regions: int) -> T
         (regions, H, W), float16, on the CPU.
     """
     height, width = photo.shape[-2:]
-    enlarge = EnlargedMasks(content, masks, height)
+    enlarge = EnlargedPlanes(content, masks, height)
     full = torch.empty(regions, height, width, dtype=torch.float16)
     rows = strip_rows(width)
     for top in range(0, height, rows):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pydpst.matting.guided import local_affine, recolouring
+from pydpst.matting.guided import EnlargedPlanes, recolouring
 from pydpst.ops import affine_maps_apply, grade_apply
 from pydpst.transfer.finish import mixed, shares, with_luminance_of
 
@@ -22,33 +22,6 @@ Colours = Callable[[Tensor, int], Tensor]
 def strip_rows(width: int) -> int:
     """How many rows of a photo of that width are worked on at a time."""
     return max(1, _STRIP_PIXELS // width)
-
-
-class EnlargedMasks:
-    """Soft masks of a small copy for strips of the photo, along the photo's own edges.
-
-    Around each pixel of the copy a mask is an affine function of the colours; these functions are
-    enlarged and applied to the photo (He and Sun 2015, "Fast Guided Filter").
-
-    Args:
-        content: (3, h, w), the photo scaled down, on the device to compute on.
-        masks: (R, h, w) in [0, 1].
-        height: of the photo.
-    """
-
-    def __init__(self, content: Tensor, masks: Tensor, height: int) -> None:
-        self._count, self._height = len(masks), height
-        # The operator takes three planes at a time; the last are filled up with zeros.
-        padded = torch.cat([masks, masks.new_zeros(-len(masks) % 3, *masks.shape[1:])])
-        self._maps = [
-            local_affine(content, planes, radius=2, eps=1e-4).flatten(0, 1).float()[None]
-            for planes in torch.split(padded, 3)
-        ]
-
-    def __call__(self, strip: Tensor, top: int) -> Tensor:
-        """The masks (R, h, w) in [0, 1] of a strip (3, h, w) whose first row is top."""
-        planes = [affine_maps_apply(maps, strip[None], top, self._height)[0] for maps in self._maps]
-        return torch.cat(planes)[: self._count].clamp_(0, 1)
 
 
 def graded(maps: Tensor, masks: Colours) -> Colours:
@@ -115,7 +88,7 @@ def given_to_photo(
     height, width = photo.shape[-2:]
     own_shares = None
     if any(strength != 1 for strength in strengths):
-        own_shares = EnlargedMasks(content, shares(masks, strengths), height)
+        own_shares = EnlargedPlanes(content, shares(masks, strengths), height)
     full = torch.empty(photo.shape)
     rows = rows or strip_rows(width)
     for top in range(0, height, rows):

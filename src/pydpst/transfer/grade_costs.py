@@ -16,11 +16,14 @@ _FLAT = 0.012
 _LEAST_NOISE = 4e-6
 # Noise may grow with contrast, this many times, at no cost.
 _FREE_GAIN = 1.5
-# Luminance rises with the photo's at least so steeply, and no direction of colour falls.
+# Luminance rises with the photo's at least so steeply.
 _LEAST_SLOPE = 0.1
-_LEAST_STRETCH = 0.02
+# A direction of colour may turn round by so much at no cost.
+_LEAST_STRETCH = -0.15
 # A cast fainter than this is not seen.
 _UNSEEN = 0.01
+# A style this green has green of its own.
+_GREEN = 0.05
 
 
 class GradeCosts:
@@ -44,9 +47,9 @@ class GradeCosts:
 
         Returns:
             roughness: the mean squared difference of neighbouring knots.
-            distance: the mean squared distance from the start, in units of the style's contrast.
+            distance: the mean squared distance from the start, of θ.
             falling: where luminance falls as that of the photo rises.
-            inversion: where a direction of colour turns round.
+            inversion: where a direction of colour turns round more than a little.
             noise: how much more than a little the noise in flat areas grows.
         """
         matrices = maps.view(*maps.shape[:2], 3, 4)
@@ -116,42 +119,67 @@ def flat_noise(content: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     whole = by_region @ products / by_region.sum(1, keepdim=True).clamp_min(1e-9)
     few = 1e-3 * areas + 1e-3
     sums = weights @ products + few[..., None] * whole[:, None]
-    covariances = (sums / (amounts + few)[..., None]).view(*sums.shape[:2], 3, 3)
+    covariances = (sums / (amounts + few)[..., None]).view(*amounts.shape, 3, 3)
     least = _LEAST_NOISE * torch.eye(3, dtype=content.dtype, device=content.device)
     return covariances + least, amounts / areas.clamp_min(1e-9)
 
 
 class GreenCast:
-    """Keeps greys grey-wards and skin warm: neither may turn greener than the start has it.
+    """Keeps greys grey-wards and skin warm, and all colours from a green that the style has not.
 
     Hue is taken in the plane of red, green and blue less the last: for a warm colour R ≥ G ≥ B,
-    (G - B) / (R - B) may not rise, for a grey one G may not pass R where B is below both.
+    (G - B) / (R - B) may not rise, for a grey one G may not pass R where B is below both; unless
+    the start, which has the style's colours, does so, and the style's region has green.
 
     Args:
         start: the regions' maps at the start, (R, 3, 4).
         content: (3, H, W) in [0, 1].
         masks: (R, H, W), soft, in [0, 1].
+        style: (3, H', W') in [0, 1].
+        style_masks: (R, H', W').
     """
 
-    def __init__(self, start: Tensor, content: Tensor, masks: Tensor) -> None:
-        red, green, blue = content
+    def __init__(
+        self, start: Tensor, content: Tensor, masks: Tensor, style: Tensor, style_masks: Tensor
+    ) -> None:
+        red, green, blue = content.unbind()
         saturation = content.amax(0) - content.amin(0)
         grey = (1 - saturation / 0.1).clamp(0, 1)
         warm = ((red - blue) / 0.1).clamp(0, 1) * ((red - green) / 0.05 + 0.5).clamp(0, 1)
         warm = warm * (green >= blue)
         hue = ((green - blue) / (red - blue).clamp_min(0.02)).clamp(0, 1)
         self._hue = hue * warm + 1 - warm
-        self._weight = torch.maximum(grey, warm) * masks.sum(0)
+        inside = masks.sum(0)
+        self._weight = torch.maximum(grey, warm) * inside
+        self._inside = inside
+        greenest = torch.stack([_greenest(style, mask) for mask in style_masks])
+        # How green the style's regions are at each pixel of the content.
+        self._most = torch.einsum("r,rhw->hw", greenest, masks) / inside.clamp_min(1e-6)
         maps = start.flatten(1)[:, None].expand(-1, KNOTS, -1)
         started = grade_apply(maps[None], masks[None], content[None])[0]
-        self._free = self._greenness(started).clamp_min(0) + _UNSEEN
+        share = (self._most / _GREEN).clamp(0, 1)
+        self._free = share * self._greenness(started).clamp_min(0) + _UNSEEN
 
     def __call__(self, image: Tensor) -> Tensor:
         """The cost of what the content has become, (3, H, W): a scalar."""
         excess = (self._greenness(image) - self._free).clamp_min(0)
-        return (self._weight * excess.square()).mean()
+        foreign = (_green_of(image) - self._most - _UNSEEN).clamp_min(0)
+        return (self._weight * excess.square() + self._inside * foreign.square()).mean()
 
     def _greenness(self, image: Tensor) -> Tensor:
-        red, green, blue = image
+        red, green, blue = image.unbind()
         greenness: Tensor = green - blue - self._hue * (red - blue)
         return greenness
+
+
+def _green_of(image: Tensor) -> Tensor:
+    """By how much green is above the other channels, (H, W)."""
+    return image[1] - torch.maximum(image[0], image[2])
+
+
+def _greenest(style: Tensor, mask: Tensor) -> Tensor:
+    """How green the greenest twentieth of a region is, at least 0; a scalar."""
+    amount, order = _green_of(style).flatten().sort()
+    above = mask.flatten()[order].cumsum(0)
+    place = torch.searchsorted(above, 0.95 * above[-1:]).clamp_max(len(amount) - 1)
+    return amount[place[0]].clamp_min(0)

@@ -10,6 +10,8 @@ from pydpst.transfer.linear import monge_kantorovich
 
 # Colours that vary less than this, squared, count as not varying: a step would be a steep slope.
 _LEAST_VARIANCE = 1e-3
+# How far θ = 1 moves colours. Not the style's own contrast: a dark style could not be left.
+_REACH = 0.2
 # The start's steepest slope: a grey photo and a bright style would ask for tens.
 _STEEPEST_START = 4.0
 # A pixel far fainter than any region's keeps empty ones from dividing by 0.
@@ -19,10 +21,10 @@ _FAINT = 1e-9
 class RegionMaps:
     """The maps of all regions as a function of well-scaled numbers.
 
-    A region's map at a knot is M + A θ Z: M is the region's Monge-Kantorovich map, Z makes its
-    colours of zero mean and unit covariance, and A is the root of the covariance of the style's
-    colours. So an entry of θ (R, K, 3, 4) moves colours by about as much as any other, whatever the
-    photos, and θ = 0 is the start.
+    A region's map at a knot is M + a θ Z: M is the region's Monge-Kantorovich map, Z makes its
+    colours of zero mean and unit covariance, and a is the same for all. So an entry of θ
+    (R, K, 3, 4) moves colours by about as much as any other, whatever the photos, and θ = 0 is the
+    start.
 
     Args:
         content: (3, H, W) in [0, 1].
@@ -39,17 +41,15 @@ class RegionMaps:
         colors, wanted = content.flatten(1).double().cpu(), style.flatten(1).double().cpu()
         weights = masks.flatten(1).double().cpu() + _FAINT
         style_weights = style_masks.flatten(1).double().cpu() + _FAINT
-        starts, inputs, outputs = [], [], []
+        starts, inputs = [], []
         for weight, style_weight in zip(weights, style_weights, strict=True):
             starts.append(_start(colors, wanted, weight, style_weight))
             mean, root = _root(colors, weight)
             whitening = torch.linalg.inv(root)
             whitened = torch.cat([whitening, -(whitening @ mean)[:, None]], 1)
             inputs.append(torch.cat([whitened, whitened.new_tensor([[0.0, 0, 0, 1]])]))
-            outputs.append(_root(wanted, style_weight)[1])
         self.start = torch.stack(starts).to(content)
         self._inputs = torch.stack(inputs).to(content)[:, None]
-        self._outputs = torch.stack(outputs).to(content)[:, None]
         self.shares = (weights.sum(1) / weights.sum()).to(content)
 
     def zeros(self) -> Tensor:
@@ -58,7 +58,7 @@ class RegionMaps:
 
     def __call__(self, theta: Tensor) -> Tensor:
         """The maps (R, K, 12) of θ (R, K, 3, 4), as `ops.grade_apply` takes them."""
-        return (self.start[:, None] + self._outputs @ theta @ self._inputs).flatten(2)
+        return (self.start[:, None] + _REACH * theta @ self._inputs).flatten(2)
 
 
 def _start(colors: Tensor, wanted: Tensor, weight: Tensor, style_weight: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ def _start(colors: Tensor, wanted: Tensor, weight: Tensor, style_weight: Tensor)
 
 
 def _root(colors: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean (3) of weighted colours (3, N), and the root (3, 3) of their covariance."""
+    """The mean (3) of colours (3, N), and the symmetric root (3, 3) of their covariance."""
     weight = weight / weight.sum()
     mean = colors @ weight
     centred = colors - mean[:, None]

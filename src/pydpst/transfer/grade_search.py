@@ -15,9 +15,10 @@ from pydpst.losses.photorealism import PhotorealismLoss
 from pydpst.losses.style import STYLE_LAYERS, StyleLoss
 from pydpst.losses.total_variation import tv_loss
 from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
+from pydpst.matting.guided import EnlargedPlanes
 from pydpst.ops import grade_apply
 from pydpst.photos.resizing import resize
-from pydpst.transfer.full_size import Colours, EnlargedMasks, graded
+from pydpst.transfer.full_size import Colours, graded
 from pydpst.transfer.grade import Grade
 from pydpst.transfer.grade_costs import GradeCosts, GreenCast
 from pydpst.transfer.grade_maps import RegionMaps
@@ -29,16 +30,20 @@ _RATE = 0.05
 # How much the photos as a whole count beside regions that were found and may be wrong.
 WHOLE_SHARE = 0.4
 _COSTS = {
-    "roughness": 0.24,
-    "distance": 0.0,
+    "roughness": 1.0,
+    "distance": 0.02,
     "falling": 10.0,
-    "inversion": 1.0,
+    "inversion": 3.0,
     "noise": 1.0,
-    "green": 1.0,
+    "green": 10.0,
     "overshoot": 10.0,
 }
 # A level's shorter side, at least: the deepest layer halves it four times.
 _LEAST_SIDE = 32
+# Costs of single colours are taken of about so many a side.
+_SAMPLE_SIDE = 120
+# Masks that are nowhere do not divide by 0.
+_FAINT = 1e-6
 # A loss this small is as good as none: content and style are one photo.
 _NOTHING = 1e-4
 # A level ends when its loss fell by less than this share over so many steps.
@@ -85,7 +90,7 @@ class GradeSearch:
     def colours(self) -> Colours:
         """The same for the photo as it is."""
         pair = self._pair
-        masks = EnlargedMasks(pair.content, pair.masks, pair.photo.pixels.shape[1])
+        masks = EnlargedPlanes(pair.content, pair.masks, pair.photo.pixels.shape[1])
         return graded(self.grade.maps, masks)
 
 
@@ -98,7 +103,7 @@ def find_grade(
     *,
     weights: Mapping[str, float],
     whole_share: float = 0.0,
-    steps: int = 36,
+    steps: int = 30,
     from_content: bool = False,
 ) -> Iterator[tuple[Grade, dict[str, float]]]:
     """Finds the grade, step by step, from small copies of the photos to larger ones.
@@ -125,15 +130,22 @@ def find_grade(
     if from_content:
         maps.start = torch.eye(3, 4).to(content).expand_as(maps.start)
     costs = GradeCosts(maps, content, masks)
+    samples = (_sample(content), _sample(masks)), (_sample(style), _sample(style_masks))
     theta = maps.zeros()
     for size, share in grade_levels(steps):
         level = _Level(content, style, masks, style_masks, size, vgg, whole_share)
-        objective = _Objective(level, maps, costs, weights)
+        objective = _Objective(level, maps, costs, *samples, weights)
         for best, losses in _descend(objective, theta, share):
             theta = best
             yield Grade(maps(theta)), losses
         if losses["total"] < _NOTHING or level.size >= max(content.shape[-2:]):
             return
+
+
+def _sample(planes: Tensor) -> Tensor:
+    """Pixels of a grid over planes (C, H, W), as they are: small copies have no extremes."""
+    stride = max(1, max(planes.shape[-2:]) // _SAMPLE_SIDE)
+    return planes[:, ::stride, ::stride].contiguous()
 
 
 class _Level:
@@ -163,8 +175,10 @@ class _Level:
                 vgg(photo[None]) | pixel_features(photo) for photo in (self.content, small_style)
             )
         self._content_loss = ContentLoss(own)
-        small_masks = _fitted(style_masks, small_style)
-        self._style_loss = StyleLoss(own, wanted, self.masks, small_masks, whole_share)
+        small_masks = _fitted(style_masks, small_style).clamp_min(_FAINT)
+        self._style_loss = StyleLoss(
+            own, wanted, self.masks.clamp_min(_FAINT), small_masks, whole_share
+        )
         self._photorealism_loss = PhotorealismLoss(self.content)
 
     def losses(self, image: Tensor) -> dict[str, Tensor]:
@@ -186,21 +200,28 @@ class _Objective:
     """Losses and costs of θ at one level."""
 
     def __init__(
-        self, level: _Level, maps: RegionMaps, costs: GradeCosts, weights: Mapping[str, float]
+        self,
+        level: _Level,
+        maps: RegionMaps,
+        costs: GradeCosts,
+        sample: tuple[Tensor, Tensor],
+        style_sample: tuple[Tensor, Tensor],
+        weights: Mapping[str, float],
     ) -> None:
-        self._level, self._maps, self._costs = level, maps, costs
+        self._level, self._maps, self._costs, self._sample = level, maps, costs, sample
         self._weights = {**weights, **_COSTS}
-        self._green = GreenCast(maps.start, level.content, level.masks)
+        self._green = GreenCast(maps.start, *sample, *style_sample)
 
     def __call__(self, theta: Tensor) -> dict[str, Tensor]:
         """The losses, and their weighted sum with the costs as total."""
         level, maps = self._level, self._maps(theta)
         image = grade_apply(maps[None], level.masks[None], level.content[None])[0]
-        inside = image.clamp(0, 1)
-        losses = level.losses(inside)
+        losses = level.losses(image.clamp(0, 1))
         costs = self._costs(theta, maps)
-        costs["green"] = self._green(image)
-        costs["overshoot"] = (image - inside).square().mean()
+        pixels, masks = self._sample
+        colors = grade_apply(maps[None], masks[None], pixels[None])[0]
+        costs["green"] = self._green(colors)
+        costs["overshoot"] = (colors - colors.clamp(0, 1)).square().mean()
         both = losses | costs
         total = torch.stack([self._weights[name] * value for name, value in both.items()]).sum()
         weighted = {name: value for name, value in losses.items() if self._weights[name] > 0}

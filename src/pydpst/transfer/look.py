@@ -21,9 +21,9 @@ METHODS = ("grade", "pixels")
 REGIONS = ("auto", "none")
 INITS = {"grade": ("color", "content"), "pixels": ("grade", "color", "content", "noise")}
 # By default, of each method.
-_STEPS = {"grade": 36, "pixels": 100}
+_STEPS = {"grade": 30, "pixels": 100}
 # A grade cannot paint; pixels can, and are held harder.
-_PHOTOREALISM = {"grade": 120.0, "pixels": 3000.0}
+_PHOTOREALISM = {"grade": 225.0, "pixels": 3000.0}
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Look:
         default=None,
         metadata=says(
             "Look",
-            "keeps it a local recolouring; by default 120 for a grade and 3000 for pixels; with "
+            "keeps it a local recolouring; by default 225 for a grade and 3000 for pixels; with "
             "pixels 0 is plain neural style transfer",
         ),
     )
@@ -117,7 +117,7 @@ class Look:
         default=None,
         metadata=says(
             "Limits",
-            "how many steps at most, over all sizes; by default 36 for a grade, 100 for pixels",
+            "how many steps at most, over all sizes; by default 30 for a grade, 100 for pixels",
         ),
     )
     seed: int = field(default=0, metadata=says("Limits", "of the noise"))
