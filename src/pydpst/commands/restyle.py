@@ -13,6 +13,8 @@ from pydpst.commands.batch import FAILURES, outputs_for, print_failures, reason_
 from pydpst.commands.progress import progress_bar
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pydpst.transfer.planning import Plan
     from pydpst.transfer.stylize import Progress, Result
 
@@ -21,13 +23,13 @@ _RECIPE = "recipe.json"
 
 
 def restyle(
-    content: Path, style: Path, given: dict[str, Any], label: str = ""
+    content: Path, style: Path | Tensor, given: dict[str, Any], label: str = ""
 ) -> tuple[Result, int]:
     """Calls `pydpst.stylize` under a progress bar, if somebody is there to look at one.
 
     Args:
         content: the photo.
-        style: the style photo.
+        style: the style photo, or its pixels.
         given: other arguments of `pydpst.stylize`.
         label: what to put before the step.
 
@@ -70,7 +72,7 @@ def restyle_folder(
     from pydpst.photos.writing import check_output, write_whole
     from pydpst.transfer.recipe import recipe_text
 
-    load_image(style, "style")
+    example = load_image(style, "style")
     recipe = recipe_text(style, given)
     if save_recipe is not None:
         check_output(save_recipe, (".json",))
@@ -87,7 +89,7 @@ def restyle_folder(
             continue
         interrupted = False
         try:
-            restyled, _ = restyle(photo, style, given, f"photo {number} of {len(pairs)}, ")
+            restyled, _ = restyle(photo, example, given, f"photo {number} of {len(pairs)}, ")
             interrupted = restyled.interrupted
             if not interrupted:  # half-done ones would pass for done when it goes on
                 restyled.save(result)
