@@ -8,13 +8,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pydpst.matting.guided import EnlargedPlanes
+from pydpst.matting.guided import EnlargedPlanes, box_mean, guided_filter
 from pydpst.matting.laplacian import MattingLaplacian
 from pydpst.photos.resizing import resize
 from pydpst.regions.mask_colors import REGION_NAMES
 
 # The longer side of the copy in which masks are filtered.
 _FILTERED_SIZE = 320
+# Of colour histograms, a channel; and what a colour counts that a region has not.
+_BINS = 16
+_UNSEEN = 1e-2
+# Of a region, of the photo's pixels: less tells nothing of its colours.
+_LEAST_INSIDE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -39,15 +44,16 @@ class Regions:
         Args:
             content: (3, h, w) in [0, 1], of the labels' aspect.
             style: (3, h', w'), likewise.
-            refine: whether to solve for them (see `refined_masks`) instead of `soft_masks`.
+            refine: whether to solve for the content's (see `refined_masks`), instead of
+                `followed_masks`. The style's, whose borders are not seen, are `soft_masks`.
 
         Returns:
             (len(names), h, w) and (shared, h', w'), float32.
         """
-        soften = refined_masks if refine else soft_masks
+        found = refined_masks if refine else followed_masks
         return (
-            soften(resized_labels(self.content, content), content, len(self.names)),
-            soften(resized_labels(self.style, style), style, self.shared),
+            found(resized_labels(self.content, content), content, len(self.names)),
+            soft_masks(resized_labels(self.style, style), style, self.shared),
         )
 
     def hard_masks(self) -> tuple[Tensor, Tensor]:
@@ -95,6 +101,50 @@ def soft_masks(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
     planes = F.interpolate(hard[None], small.shape[-2:], mode="area")[0]
     soft = EnlargedPlanes(small, planes, photo.shape[1], _reach(small[0]))(photo)
     return (soft / soft.sum(0, keepdim=True).clamp_min(1e-6))[1:]
+
+
+def followed_masks(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
+    """Masks of a label map whose borders are where the photo's colours say.
+
+    Near a border, nearer than a label map may be off, a pixel goes to the regions in whose inside
+    its colour is common: Bayes' rule, with the blurred labels for the prior and colour histograms
+    for the likelihood. The guided filter then takes the noise out. So branches before a sky are
+    branches, and sky is sky between them.
+
+    Args:
+        labels: as for `soft_masks`.
+        photo: likewise.
+        regions: likewise.
+
+    Returns:
+        As `soft_masks`.
+    """
+    hard = F.one_hot(labels + 1, regions + 1).permute(2, 0, 1).to(photo)
+    if not hard[0].any() and regions == 1:
+        return hard[1:]
+    reach = _reach(labels)
+    share = box_mean(hard, reach)
+    sure = (share > 1 - 1e-4).to(hard)
+    near = sure.sum(0, keepdim=True) == 0
+    # A region that is thin everywhere has no inside.
+    inside = torch.where(
+        sure.sum((1, 2), keepdim=True) > _LEAST_INSIDE * labels.numel(), sure, hard
+    )
+    belonging = box_mean(share, reach) * _likelihood(photo, inside)
+    belonging = belonging / belonging.sum(0, keepdim=True).clamp_min(1e-12)
+    soft = guided_filter(photo, torch.where(near, belonging, hard), radius=2, eps=1e-4).clamp(0, 1)
+    return (soft / soft.sum(0, keepdim=True).clamp_min(1e-6))[1:]
+
+
+def _likelihood(photo: Tensor, masks: Tensor) -> Tensor:
+    """How common each pixel's colour is inside each mask (R, H, W), by smoothed histograms."""
+    # The root tells dark colours apart: night photos have hardly any others.
+    red, green, blue = (photo.clamp(0, 1).sqrt() * (_BINS - 1e-3)).long().unbind()
+    index = ((red * _BINS + green) * _BINS + blue).flatten()
+    counts = torch.stack([torch.bincount(index, mask.flatten(), _BINS**3) for mask in masks])
+    smooth = F.avg_pool3d(counts.view(-1, _BINS, _BINS, _BINS), 3, 1, 1).flatten(1)
+    common = smooth / smooth.sum(1, keepdim=True).clamp_min(1e-9) + _UNSEEN / _BINS**3
+    return common[:, index].view_as(masks)
 
 
 def refined_masks(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
