@@ -67,7 +67,7 @@ struct Sums {
 // The sums of an Op's features over the windows of one row after the other.
 template <typename Op, typename S>
 struct FeatureSums {
-  Inputs<Op, S> inputs;
+  TileInputs<Op, S> inputs;
   Sums<Op::features> sums;
   int64_t left, radius, first_row = -1;
 
@@ -119,8 +119,9 @@ void whitening_tile(const Call<S>& call, const Tile& tile) {
       T feature[Op::features], whitening[Op::models];
       sums.sums.at(x, feature);
       Op::fit(feature, inverse_size, call.eps * inverse_size, whitening);
-      PYDPST_UNROLL for (int i = 0; i < Op::models; ++i)
-          store(call.out + (i * rows + y) * columns + tile.left + x, whitening[i]);
+      PYDPST_UNROLL for (int i = 0; i < Op::models; ++i) {
+        store(call.out + (i * rows + y) * columns + tile.left + x, whitening[i]);
+      }
     });
   }
 }

@@ -11,7 +11,7 @@
 #include <new>
 #include <utility>
 
-#include "../checks.h"
+#include "../operators.h"
 #include "processor.h"
 
 #define PYDPST_INLINE_LAMBDA __attribute__((always_inline))
@@ -77,18 +77,12 @@ constexpr int64_t padded(int64_t length) { return ((length + 7) / 8 | 1) * 8; }
 #include "instruction_sets.h"
 
 template <typename S, int G>
-const Kernels<S>& kernels_for_this_processor() {
+const Kernels<S>& kernels() {
 #if PYDPST_X86
   if (has_avx512()) return avx512::kernels<S, G>;
   if (has_avx2()) return avx2::kernels<S, G>;
 #endif
   return baseline::kernels<S, G>;
-}
-
-template <typename S>
-const Kernels<S>& kernels(const Tensor& image) {
-  return image.size(1) == 1 ? kernels_for_this_processor<S, 1>()
-                            : kernels_for_this_processor<S, 3>();
 }
 
 // Calls work(sample, tile) for all tiles of a batch of planes, in parallel.
@@ -106,12 +100,6 @@ void for_tiles(int64_t batch, int64_t height, int64_t width, int64_t radius, con
   });
 }
 
-// A tensor's data, from one sample on.
-template <typename S>
-const S* read(const Tensor& tensor, int64_t sample) {
-  return tensor.const_data_ptr<S>() + sample * tensor.stride(0);
-}
-
 template <typename S>
 Call<S> call_for(const Tensor& image, int64_t sample, int64_t radius) {
   Call<S> call{};
@@ -121,17 +109,6 @@ Call<S> call_for(const Tensor& image, int64_t sample, int64_t radius) {
   call.plane = call.height * call.width;
   call.radius = radius;
   return call;
-}
-
-template <typename S>
-void whitening(const Tensor& image, Tensor& out, double eps, int64_t radius) {
-  const auto& run = kernels<S>(image);
-  for_tiles(out.size(0), out.size(2), out.size(3), radius, [&](int64_t b, const Tile& tile) {
-    Call<S> call = call_for<S>(image, b, radius);
-    call.out = out.mutable_data_ptr<S>() + b * out.stride(0);
-    call.eps = eps;
-    run.whitening(call, tile);
-  });
 }
 
 // Calls work(c, kernel) for the channels, three at a time while there are as many.
@@ -144,145 +121,92 @@ void for_channels(const Kernels<S>& run, int64_t channels, int64_t radius, const
   }
 }
 
-template <typename S>
-void matvec(const Tensor& image, const Tensor& whitening, const Tensor& p, Tensor& out,
-            int64_t radius) {
-  const auto& run = kernels<S>(image);
-  for_tiles(out.size(0), out.size(2), out.size(3), radius, [&](int64_t b, const Tile& tile) {
-    Call<S> call = call_for<S>(image, b, radius);
-    call.whitening = read<S>(whitening, b);
-    for_channels(run, p.size(1), radius, [&](int64_t c, auto product) {
-      call.p = read<S>(p, b) + c * call.plane;
-      call.out = out.mutable_data_ptr<S>() + b * out.stride(0) + c * call.plane;
-      product(call, tile);
-    });
-  });
-}
+struct CpuMatting {
+  using Device = HostDevice;
 
-template <typename S>
-void free_matvec(const Tensor& image, const Tensor& whitening, const Tensor& slots,
-                 const Tensor& tiles, const Tensor& x, Tensor& out, int64_t radius) {
-  const auto& run = kernels<S>(image);
-  torch::stable::parallel_for(0, tiles.size(0), 1, [&](int64_t begin, int64_t end) {
-    Call<S> call = call_for<S>(image, 0, radius);
-    call.whitening = read<S>(whitening, 0);
-    call.slots = read<int64_t>(slots, 0);
-    call.count = x.size(1);
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t* side = read<int64_t>(tiles, i);
-      const Tile tile{std::max<int64_t>(side[0], 0), std::min(side[1], call.height),
-                      std::max<int64_t>(side[2], 0), std::min(side[3], call.width)};
-      if (tile.top >= tile.bottom || tile.left >= tile.right) continue;
-      for_channels(run, x.size(0), radius, [&](int64_t c, auto product) {
-        call.p = read<S>(x, c);
-        call.out = out.mutable_data_ptr<S>() + c * call.count;
+  template <typename S, int G>
+  static void whitening(const Tensor& image, double eps, int64_t radius, Tensor& out) {
+    use_huge_pages(out);
+    for_tiles(out.size(0), out.size(2), out.size(3), radius, [&](int64_t b, const Tile& tile) {
+      Call<S> call = call_for<S>(image, b, radius);
+      call.out = write<S>(out, b);
+      call.eps = eps;
+      kernels<S, G>().whitening(call, tile);
+    });
+  }
+
+  template <typename S, int G>
+  static void matvec(const Tensor& image, const Tensor& whitening, const Tensor& p, int64_t radius,
+                     Tensor& out) {
+    use_huge_pages(out);
+    for_tiles(out.size(0), out.size(2), out.size(3), radius, [&](int64_t b, const Tile& tile) {
+      Call<S> call = call_for<S>(image, b, radius);
+      call.whitening = read<S>(whitening, b);
+      for_channels(kernels<S, G>(), p.size(1), radius, [&](int64_t c, auto product) {
+        call.p = read<S>(p, b) + c * call.plane;
+        call.out = write<S>(out, b) + c * call.plane;
         product(call, tile);
       });
-    }
-  });
-}
+    });
+  }
 
-template <typename S>
-void diagonal(const Tensor& image, const Tensor& whitening, Tensor& out, int64_t radius) {
-  const auto run = kernels<S>(image).diagonal[radius == kSmallRadius];
-  for_tiles(out.size(0), out.size(2), out.size(3), radius, [&](int64_t b, const Tile& tile) {
-    Call<S> call = call_for<S>(image, b, radius);
-    call.whitening = read<S>(whitening, b);
-    call.out = out.mutable_data_ptr<S>() + b * out.stride(0);
-    run(call, tile);
-  });
-}
+  template <typename S, int G>
+  static void free_matvec(const Tensor& image, const Tensor& whitening, const Tensor& slots,
+                          const Tensor& tiles, const Tensor& x, int64_t radius, Tensor& out) {
+    torch::stable::parallel_for(0, tiles.size(0), 1, [&](int64_t begin, int64_t end) {
+      Call<S> call = call_for<S>(image, 0, radius);
+      call.whitening = read<S>(whitening, 0);
+      call.slots = read<int64_t>(slots, 0);
+      call.count = x.size(1);
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t* side = read<int64_t>(tiles, i);
+        const Tile tile{std::max<int64_t>(side[0], 0), std::min(side[1], call.height),
+                        std::max<int64_t>(side[2], 0), std::min(side[3], call.width)};
+        if (tile.top >= tile.bottom || tile.left >= tile.right) continue;
+        for_channels(kernels<S, G>(), x.size(0), radius, [&](int64_t c, auto product) {
+          call.p = read<S>(x, c);
+          call.out = write<S>(out, c);
+          product(call, tile);
+        });
+      }
+    });
+  }
 
-template <typename S>
-void image_gradient(const Tensor& image, const Tensor& whitening, const Tensor& p, const Tensor& q,
-                    Tensor& out, int64_t radius) {
-  const auto& run = kernels<S>(image);
-  for_tiles(out.size(0), out.size(2), out.size(3), radius, [&](int64_t b, const Tile& tile) {
-    Call<S> call = call_for<S>(image, b, radius);
-    call.whitening = read<S>(whitening, b);
-    call.out = out.mutable_data_ptr<S>() + b * out.stride(0);
-    for (int64_t c = 0; c < p.size(1); ++c) {
-      call.p = read<S>(p, b) + c * call.plane;
-      call.q = read<S>(q, b) + c * call.plane;
-      call.add = c > 0;
-      run.image_gradient(call, tile);
-    }
-  });
-}
+  template <typename S, int G>
+  static void diagonal(const Tensor& image, const Tensor& whitening, int64_t radius, Tensor& out) {
+    for_tiles(out.size(0), out.size(2), out.size(3), radius, [&](int64_t b, const Tile& tile) {
+      Call<S> call = call_for<S>(image, b, radius);
+      call.whitening = read<S>(whitening, b);
+      call.out = write<S>(out, b);
+      kernels<S, G>().diagonal[radius == kSmallRadius](call, tile);
+    });
+  }
 
-Tensor matting_whitening(const Tensor& image, double eps, int64_t radius) {
-  check_guide(image, radius);
-  const Tensor guide = torch::stable::contiguous(image);
-  Tensor out = new_whitening(guide, radius);
-  use_huge_pages(out);
-  if (image.scalar_type() == ScalarType::Float)
-    whitening<float>(guide, out, eps, radius);
-  else
-    whitening<double>(guide, out, eps, radius);
-  return out;
-}
-
-Tensor matting_matvec(const Tensor& image, const Tensor& whitening, const Tensor& p,
-                      int64_t radius) {
-  check_matvec(image, whitening, p, radius);
-  const Tensor guide = torch::stable::contiguous(image);
-  const Tensor matrices = torch::stable::contiguous(whitening);
-  const Tensor signal = torch::stable::contiguous(p);
-  Tensor out = torch::stable::new_empty(signal, signal.sizes());
-  use_huge_pages(out);
-  if (image.scalar_type() == ScalarType::Float)
-    matvec<float>(guide, matrices, signal, out, radius);
-  else
-    matvec<double>(guide, matrices, signal, out, radius);
-  return out;
-}
-
-Tensor matting_free_matvec(const Tensor& image, const Tensor& whitening, const Tensor& slots,
-                           const Tensor& tiles, const Tensor& x, int64_t radius) {
-  check_free_matvec(image, whitening, slots, tiles, x, radius);
-  Tensor out = torch::stable::new_zeros(x, x.sizes());
-  const auto run =
-      image.scalar_type() == ScalarType::Float ? free_matvec<float> : free_matvec<double>;
-  run(torch::stable::contiguous(image), torch::stable::contiguous(whitening),
-      torch::stable::contiguous(slots), torch::stable::contiguous(tiles),
-      torch::stable::contiguous(x), out, radius);
-  return out;
-}
-
-Tensor matting_diagonal(const Tensor& image, const Tensor& whitening, int64_t radius) {
-  check_whitening(image, whitening, radius);
-  const Tensor guide = torch::stable::contiguous(image);
-  const Tensor matrices = torch::stable::contiguous(whitening);
-  Tensor out = torch::stable::new_empty(guide, {guide.size(0), 1, guide.size(2), guide.size(3)});
-  if (image.scalar_type() == ScalarType::Float)
-    diagonal<float>(guide, matrices, out, radius);
-  else
-    diagonal<double>(guide, matrices, out, radius);
-  return out;
-}
-
-Tensor matting_image_gradient(const Tensor& image, const Tensor& whitening, const Tensor& p,
-                              const Tensor& q, int64_t radius) {
-  check_image_gradient(image, whitening, p, q, radius);
-  const Tensor guide = torch::stable::contiguous(image);
-  const Tensor matrices = torch::stable::contiguous(whitening);
-  const Tensor left = torch::stable::contiguous(p);
-  const Tensor right = torch::stable::contiguous(q);
-  Tensor out = torch::stable::new_zeros(guide, guide.sizes());
-  if (image.scalar_type() == ScalarType::Float)
-    image_gradient<float>(guide, matrices, left, right, out, radius);
-  else
-    image_gradient<double>(guide, matrices, left, right, out, radius);
-  return out;
-}
+  template <typename S, int G>
+  static void image_gradient(const Tensor& image, const Tensor& whitening, const Tensor& p,
+                             const Tensor& q, int64_t radius, Tensor& out) {
+    for_tiles(out.size(0), out.size(2), out.size(3), radius, [&](int64_t b, const Tile& tile) {
+      Call<S> call = call_for<S>(image, b, radius);
+      call.whitening = read<S>(whitening, b);
+      call.out = write<S>(out, b);
+      for (int64_t c = 0; c < p.size(1); ++c) {
+        call.p = read<S>(p, b) + c * call.plane;
+        call.q = read<S>(q, b) + c * call.plane;
+        call.add = c > 0;
+        kernels<S, G>().image_gradient(call, tile);
+      }
+    });
+  }
+};
 
 }  // namespace
 }  // namespace pydpst
 
 STABLE_TORCH_LIBRARY_IMPL(pydpst, CPU, library) {
-  library.impl("matting_whitening", TORCH_BOX(&pydpst::matting_whitening));
-  library.impl("matting_matvec", TORCH_BOX(&pydpst::matting_matvec));
-  library.impl("matting_free_matvec", TORCH_BOX(&pydpst::matting_free_matvec));
-  library.impl("matting_diagonal", TORCH_BOX(&pydpst::matting_diagonal));
-  library.impl("matting_image_gradient", TORCH_BOX(&pydpst::matting_image_gradient));
+  library.impl("matting_whitening", TORCH_BOX(&pydpst::matting_whitening<pydpst::CpuMatting>));
+  library.impl("matting_matvec", TORCH_BOX(&pydpst::matting_matvec<pydpst::CpuMatting>));
+  library.impl("matting_free_matvec", TORCH_BOX(&pydpst::matting_free_matvec<pydpst::CpuMatting>));
+  library.impl("matting_diagonal", TORCH_BOX(&pydpst::matting_diagonal<pydpst::CpuMatting>));
+  library.impl("matting_image_gradient",
+               TORCH_BOX(&pydpst::matting_image_gradient<pydpst::CpuMatting>));
 }

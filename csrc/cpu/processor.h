@@ -1,4 +1,4 @@
-// What the processor at hand can do, and fresh memory for large results.
+// What the processor at hand can do, fresh memory for large results, and where data is.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +23,22 @@ inline bool has_avx2() {
   return has;
 }
 #endif
+
+// What operators.h asks of a back end.
+struct HostDevice {
+  explicit HostDevice(const torch::stable::Tensor&) {}
+};
+
+// A tensor's data, from one sample on.
+template <typename S>
+const S* read(const torch::stable::Tensor& tensor, int64_t sample) {
+  return tensor.const_data_ptr<S>() + sample * tensor.stride(0);
+}
+
+template <typename S>
+S* write(torch::stable::Tensor& tensor, int64_t sample) {
+  return tensor.mutable_data_ptr<S>() + sample * tensor.stride(0);
+}
 
 // Asks for huge pages: a large tensor's memory is fresh, and its page faults, one for every 4 KiB,
 // would take about as long as filling it.
