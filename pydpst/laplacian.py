@@ -67,7 +67,8 @@ class MattingLaplacian:
 
     Args:
         image: the guide, (G, H, W) or (B, G, H, W) with G = 1 or 3, a floating-point tensor with
-            values in [0, 1]; products are differentiable in it once.
+            values in [0, 1]; products are differentiable in it once. It must not be changed in
+            place afterwards: uses after that raise RuntimeError.
         eps: the regularisation of the windows' colour covariances, positive.
         radius: windows are 2·radius + 1 pixels a side; at most what the image holds.
 
@@ -107,6 +108,7 @@ class MattingLaplacian:
         guide = image.to(self._dtype) if image.ndim == 4 else image[None].to(self._dtype)
         self._guide = guide.contiguous()
         self._whitening = ops.matting_whitening(self._guide, eps, radius)
+        self._version = self._guide_version()
 
     def matvec(self, p: Tensor) -> Tensor:
         """L p, channel by channel; differentiable in p to any order.
@@ -153,6 +155,7 @@ class MattingLaplacian:
             (H, W), or (B, H, W) for a batch, in the dtype that L is computed in; not
             differentiable.
         """
+        self._check_guide()
         diagonal = ops.matting_diagonal(self._guide, self._whitening, self.radius)
         return diagonal.view(*self.image.shape[:-3], *self.image.shape[-2:])
 
@@ -273,6 +276,19 @@ class MattingLaplacian:
             warnings.warn(describe_failure(convergence, tol), stacklevel=2)
         return result, convergence
 
+    def _guide_version(self) -> int:
+        """Counts the changes of the guide in place, as far as torch does."""
+        if torch.compiler.is_compiling() or self._guide.is_inference():
+            return 0
+        return self._guide._version
+
+    def _check_guide(self) -> None:
+        if self._guide_version() != self._version:
+            raise RuntimeError(
+                "the guide image was changed in place after its MattingLaplacian was made; make a "
+                "new one, or give it a copy of the image."
+            )
+
     def _as_planes(self, values: Tensor, name: str) -> Tensor:
         """One plane for each guide, (B, H, W)."""
         wanted = self.image.shape[:-3] + self.image.shape[-2:]
@@ -289,6 +305,7 @@ class MattingLaplacian:
 
     def _as_channels(self, p: Tensor) -> Tensor:
         """What the kernels take for p: for one guide, a batch is but more channels."""
+        self._check_guide()
         batch = self.image.shape[:-3]
         fits = p.ndim == 4 and p.shape[:1] == batch if batch else p.ndim in (3, 4)
         if not fits or p.shape[-2:] != self.image.shape[-2:]:

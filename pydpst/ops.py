@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pydpst.differentiable import differentiable, keep, total
+
 # Untyped parts of torch.
 _ops: Any = torch.ops
 _register: Any = torch.library
@@ -109,7 +111,8 @@ def matting_matvec(image: Tensor, whitening: Tensor, p: Tensor, radius: int) -> 
     Returns:
         L p for each channel, shaped like p.
     """
-    return _matvec(image, whitening, p, radius)
+    result: Tensor = _matvec_call(image, whitening, p, radius)
+    return result
 
 
 def matting_free_matvec(
@@ -130,7 +133,8 @@ def matting_free_matvec(
     Returns:
         (C, N); 0 for what no tile holds.
     """
-    return _free_matvec(image, whitening, slots, tiles, x, radius)
+    result: Tensor = _free_matvec_call(image, whitening, slots, tiles, x, radius)
+    return result
 
 
 def matting_diagonal(image: Tensor, whitening: Tensor, radius: int) -> Tensor:
@@ -162,7 +166,8 @@ def matting_image_gradient(
     Returns:
         The gradient, shaped like image; it has no gradient itself.
     """
-    return _image_gradient(image, whitening, p, q, radius)
+    result: Tensor = _image_gradient_call(image, whitening, p, q, radius)
+    return result
 
 
 def ellpack_matvec(blocks: Tensor, columns: Tensor, x: Tensor) -> Tensor:
@@ -177,7 +182,8 @@ def ellpack_matvec(blocks: Tensor, columns: Tensor, x: Tensor) -> Tensor:
     Returns:
         (C, N, a), float64; it has no gradient.
     """
-    return _ellpack_matvec(blocks, columns, x)
+    result: Tensor = _ellpack_matvec_call(blocks, columns, x)
+    return result
 
 
 def bilateral_slice_apply(grid: Tensor, guide: Tensor, image: Tensor) -> Tensor:
@@ -197,7 +203,8 @@ def bilateral_slice_apply(grid: Tensor, guide: Tensor, image: Tensor) -> Tensor:
     Returns:
         (B, 3, H, W), differentiable once in all three.
     """
-    return _slice_apply(grid, guide, image)
+    result: Tensor = _slice_apply_call(grid, guide, image)
+    return result
 
 
 def bilateral_slice_apply_backward(
@@ -214,7 +221,8 @@ def bilateral_slice_apply_backward(
     Returns:
         The gradients in grid, guide and image, shaped like them; they have none themselves.
     """
-    return _slice_apply_backward(grad, grid, guide, image)
+    result: tuple[Tensor, Tensor, Tensor] = _slice_backward_call(grad, grid, guide, image)
+    return result
 
 
 def affine_maps_apply(
@@ -285,7 +293,7 @@ def _affine_maps_apply_fake(maps: Tensor, image: Tensor, top: int, height: int) 
 
 def _save_matvec(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, int], output: Tensor) -> None:
     image, whitening, p, ctx.radius = inputs
-    ctx.save_for_backward(image, whitening, p)
+    keep(ctx, image, whitening, p)
 
 
 def _matvec_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None, None]:
@@ -299,19 +307,84 @@ def _matvec_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tenso
     return grad_image, None, grad_p, None
 
 
-def _image_gradient_backward(ctx: Any, grad: Tensor) -> None:
+def _matvec_jvp(
+    ctx: Any, image: Tensor | None, whitening: Tensor | None, p: Tensor | None, radius: None
+) -> Tensor | None:
+    if image is not None or whitening is not None:
+        raise NotImplementedError(
+            "the matting Laplacian has no forward-mode derivative in the guide image; use reverse "
+            "mode, or pydpst.reference.matting_matvec."
+        )
+    its_image, its_whitening, _ = ctx.saved_tensors
+    return None if p is None else matting_matvec(its_image, its_whitening, p, ctx.radius)
+
+
+def _save_image_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *tensors, ctx.radius = inputs
+    keep(ctx, *tensors)
+
+
+def _image_gradient_jvp(
+    ctx: Any,
+    image: Tensor | None,
+    whitening: Tensor | None,
+    p: Tensor | None,
+    q: Tensor | None,
+    radius: None,
+) -> Tensor | None:
+    """It is linear in p and in q."""
+    if image is not None or whitening is not None:
+        _image_gradient_backward(ctx)
+    its_image, its_whitening, its_p, its_q = ctx.saved_tensors
+    guide = its_image, its_whitening
+    return total(
+        None if p is None else matting_image_gradient(*guide, p, its_q, ctx.radius),
+        None if q is None else matting_image_gradient(*guide, its_p, q, ctx.radius),
+    )
+
+
+def _image_gradient_backward(ctx: Any, *grads: Tensor) -> None:
     raise NotImplementedError(
         "the matting Laplacian's gradient in the guide image has no further derivatives; "
         "pydpst.reference.matting_matvec has them."
     )
 
 
-def _save_slice_apply(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs)
+def _save_slice_apply(ctx: Any, inputs: tuple[Tensor, ...], output: Any) -> None:
+    keep(ctx, *inputs)
 
 
 def _slice_apply_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return bilateral_slice_apply_backward(grad, *ctx.saved_tensors)
+
+
+def _slice_apply_jvp(
+    ctx: Any, grid: Tensor | None, guide: Tensor | None, image: Tensor | None
+) -> Tensor | None:
+    """It is linear in grid and, but for the transforms' offsets, in image."""
+    if guide is not None:
+        raise NotImplementedError(
+            "bilateral_slice_apply has no forward-mode derivative in guide; use reverse mode, or "
+            "pydpst.reference.bilateral_slice_apply."
+        )
+    its_grid, its_guide, its_image = ctx.saved_tensors
+    slopes = torch.arange(12, device=its_grid.device) % 4 != 3
+    linear = its_grid * slopes[:, None, None, None]
+    return total(
+        None if grid is None else bilateral_slice_apply(grid, its_guide, its_image),
+        None if image is None else bilateral_slice_apply(linear, its_guide, image),
+    )
+
+
+def _slice_backward_jvp(
+    ctx: Any, grad: Tensor | None, *others: Tensor | None
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """It is linear in grad."""
+    if any(other is not None for other in others):
+        _slice_apply_second(ctx)
+    if grad is None:
+        return None, None, None
+    return bilateral_slice_apply_backward(grad, *ctx.saved_tensors[1:])
 
 
 def _slice_apply_second(ctx: Any, *grads: Tensor) -> None:
@@ -351,23 +424,23 @@ def _matvec_vmap(
 ) -> tuple[Tensor, int]:
     """With one guide, a vmapped dimension of p is just more channels."""
     if in_dims[0] is not None or in_dims[1] is not None or in_dims[2] is None:
-        return _vmap_over_batch(matting_matvec)(info, in_dims, image, whitening, p, r)
+        return _vmap_over_batch(_matvec)(info, in_dims, image, whitening, p, r)
     channels = p.movedim(in_dims[2], 1).flatten(1, 2)
-    return _unfold(matting_matvec(image, whitening, channels, r), 1, info.batch_size), 1
+    return _unfold(_matvec(image, whitening, channels, r), 1, info.batch_size), 1
 
 
 for _name, _fake, _vmap in [
-    ("matting_whitening", _whitening_fake, _vmap_over_batch(matting_whitening)),
+    ("matting_whitening", _whitening_fake, _vmap_over_batch(_whitening)),
     ("matting_matvec", _matvec_fake, _matvec_vmap),
-    ("matting_diagonal", _diagonal_fake, _vmap_over_batch(matting_diagonal)),
-    ("matting_image_gradient", _image_gradient_fake, _vmap_over_batch(matting_image_gradient)),
-    ("bilateral_slice_apply", _slice_apply_fake, _vmap_over_batch(bilateral_slice_apply)),
+    ("matting_diagonal", _diagonal_fake, _vmap_over_batch(_diagonal)),
+    ("matting_image_gradient", _image_gradient_fake, _vmap_over_batch(_image_gradient)),
+    ("bilateral_slice_apply", _slice_apply_fake, _vmap_over_batch(_slice_apply)),
     (
         "bilateral_slice_apply_backward",
         _slice_apply_backward_fake,
-        _vmap_over_batch(bilateral_slice_apply_backward),
+        _vmap_over_batch(_slice_apply_backward),
     ),
-    ("affine_maps_apply", _affine_maps_apply_fake, _vmap_over_batch(affine_maps_apply)),
+    ("affine_maps_apply", _affine_maps_apply_fake, _vmap_over_batch(_affine_maps_apply)),
 ]:
     _register.register_fake(f"pydpst::{_name}", _fake)
     _register.register_vmap(f"pydpst::{_name}", _vmap)
@@ -377,9 +450,54 @@ for _name, _fake, _vmap in [
 _register.register_fake("pydpst::matting_free_matvec", _free_matvec_fake)
 _register.register_fake("pydpst::ellpack_matvec", _ellpack_matvec_fake)
 
-_register.register_autograd("pydpst::matting_matvec", _matvec_backward, setup_context=_save_matvec)
-_register.register_autograd("pydpst::matting_image_gradient", _image_gradient_backward)
-_register.register_autograd(
-    "pydpst::bilateral_slice_apply", _slice_apply_gradients, setup_context=_save_slice_apply
+
+def _save_nothing(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.set_materialize_grads(False)
+
+
+def _refuse(name: str) -> Callable[..., Any]:
+    def refuse(ctx: Any, *gradients: Any) -> None:
+        if any(gradient is not None for gradient in gradients):
+            raise NotImplementedError(f"{name} has no derivatives; detach its arguments.")
+
+    return refuse
+
+
+_matvec_call = differentiable(
+    "matting_matvec", _matvec, _save_matvec, _matvec_backward, _matvec_jvp
 )
-_register.register_autograd("pydpst::bilateral_slice_apply_backward", _slice_apply_second)
+_image_gradient_call = differentiable(
+    "matting_image_gradient",
+    _image_gradient,
+    _save_image_gradient,
+    _image_gradient_backward,
+    _image_gradient_jvp,
+)
+_slice_apply_call = differentiable(
+    "bilateral_slice_apply",
+    _slice_apply,
+    _save_slice_apply,
+    _slice_apply_gradients,
+    _slice_apply_jvp,
+)
+_slice_backward_call = differentiable(
+    "bilateral_slice_apply_backward",
+    _slice_apply_backward,
+    _save_slice_apply,
+    _slice_apply_second,
+    _slice_backward_jvp,
+)
+_free_matvec_call = differentiable(
+    "matting_free_matvec",
+    _free_matvec,
+    _save_nothing,
+    _refuse("matting_free_matvec"),
+    _refuse("matting_free_matvec"),
+)
+_ellpack_matvec_call = differentiable(
+    "ellpack_matvec",
+    _ellpack_matvec,
+    _save_nothing,
+    _refuse("ellpack_matvec"),
+    _refuse("ellpack_matvec"),
+)
