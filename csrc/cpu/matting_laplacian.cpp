@@ -6,40 +6,20 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
-#include <memory>
-#include <new>
+#include <type_traits>
 #include <utility>
 
 #include "../operators.h"
 #include "processor.h"
+#include "tile.h"
 
 #define PYDPST_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace pydpst {
 namespace {
 
-// One sample of a batch: where its planes are. With slots, p and out are not planes but vectors of
-// so many numbers, and slots say which of them a pixel is; any other is 0.
-template <typename S>
-struct Call {
-  const S *image, *whitening, *p, *q;
-  S* out;
-  int64_t height, width, plane, radius;
-  double eps;
-  bool add;  // to what is in out
-  const int64_t* slots;
-  int64_t count;
-
-  bool has(int64_t slot) const { return slot >= 0 && slot < count; }
-};
-
 // Windows of this radius have loops of their own.
 constexpr int kSmallRadius = 1;
-
-struct Tile {
-  int64_t top, bottom, left, right;
-};
 
 // The loops over a tile for one instruction set and number of guide channels.
 template <typename S>
@@ -50,28 +30,6 @@ struct Kernels {
   Kernel diagonal[2];  // for any radius and for the small one
   Kernel image_gradient;
 };
-
-// Zeros, aligned to cache lines.
-class Buffer {
- public:
-  explicit Buffer(int64_t size)
-      : data_(static_cast<double*>(operator new(size * sizeof(double), kAlignment))) {
-    std::memset(data_.get(), 0, size * sizeof(double));
-  }
-  double* data() { return data_.get(); }
-  const double* data() const { return data_.get(); }
-
- private:
-  static constexpr std::align_val_t kAlignment{64};
-  struct Delete {
-    void operator()(double* data) const { operator delete(data, kAlignment); }
-  };
-  std::unique_ptr<double, Delete> data_;
-};
-
-// A row length of whole cache lines, and an odd number of them: then the rows of several quantities
-// do not compete for the same places in the cache.
-constexpr int64_t padded(int64_t length) { return ((length + 7) / 8 | 1) * 8; }
 
 #define PYDPST_KERNELS "kernels.h"
 #include "instruction_sets.h"
@@ -87,17 +45,24 @@ const Kernels<S>& kernels() {
 
 // Calls work(sample, tile) for all tiles of a batch of planes, in parallel.
 template <typename Work>
-void for_tiles(int64_t batch, int64_t height, int64_t width, int64_t radius, const Work& work) {
-  // A tile visits windows 2r beyond its pixels, so tiles grow with the radius.
-  const int64_t side = std::max<int64_t>(256, 16 * radius);
-  const int64_t down = (height + side - 1) / side, across = (width + side - 1) / side;
+void for_tiles(int64_t batch, int64_t height, int64_t width, int64_t tile_height,
+               int64_t tile_width, const Work& work) {
+  const int64_t down = (height + tile_height - 1) / tile_height;
+  const int64_t across = (width + tile_width - 1) / tile_width;
   torch::stable::parallel_for(0, batch * down * across, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t top = i / across % down * side, left = i % across * side;
-      work(i / (down * across),
-           Tile{top, std::min(top + side, height), left, std::min(left + side, width)});
+      const int64_t top = i / across % down * tile_height, left = i % across * tile_width;
+      work(i / (down * across), Tile{top, std::min(top + tile_height, height), left,
+                                     std::min(left + tile_width, width)});
     }
   });
+}
+
+// A tile visits windows 2r beyond its pixels, so tiles grow with the radius.
+template <typename Work>
+void for_tiles(int64_t batch, int64_t height, int64_t width, int64_t radius, const Work& work) {
+  const int64_t side = std::max<int64_t>(256, 16 * radius);
+  for_tiles(batch, height, width, side, side, work);
 }
 
 template <typename S>
@@ -139,6 +104,22 @@ struct CpuMatting {
   static void matvec(const Tensor& image, const Tensor& whitening, const Tensor& p, int64_t radius,
                      Tensor& out) {
     use_huge_pages(out);
+    if constexpr (std::is_same_v<S, float>) {
+      if (radius == kSmallRadius) {
+        const auto product = [&](int64_t b, const Tile& tile) {
+          Call<S> call = call_for<S>(image, b, radius);
+          call.whitening = read<S>(whitening, b);
+          for (int64_t c = 0, count = 0; c < p.size(1); c += count) {
+            count = p.size(1) - c >= 3 ? 3 : 1;
+            call.p = read<S>(p, b) + c * call.plane;
+            call.out = write<S>(out, b) + c * call.plane;
+            single_product(call, tile, count, G);
+          }
+        };
+        for_tiles(out.size(0), out.size(2), out.size(3), kSingleHeight, kSingleWidth, product);
+        return;
+      }
+    }
     for_tiles(out.size(0), out.size(2), out.size(3), radius, [&](int64_t b, const Tile& tile) {
       Call<S> call = call_for<S>(image, b, radius);
       call.whitening = read<S>(whitening, b);

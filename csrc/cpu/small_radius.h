@@ -40,7 +40,7 @@ class SmallTile {
         left_(std::max<int64_t>(tile.left - kReach, 0)),
         pixels_(std::min(tile.right + kReach, call.width) - left_),
         windows_(pixels_ - kReach),
-        stride_(padded(pixels_ + 2 * kLanes)),
+        stride_(padded<double>(pixels_ + 2 * kLanes)),
         source_(call, std::max<int64_t>(tile.top - kReach, 0), left_),
         inputs_(kSide * Op::inputs * stride_),
         models_(kSide * Op::models * stride_),
@@ -73,7 +73,7 @@ class SmallTile {
   const int64_t rows_, columns_;                    // of windows
   const int64_t left_, pixels_, windows_, stride_;  // the pixel columns that the windows cover
   const TileInputs<Op, S> source_;
-  Buffer inputs_, models_, windows_across_, out_;
+  Buffer<double> inputs_, models_, windows_across_, out_;
 
   // Rows of the last 2r + 1; zeros beyond the pixels.
   double* inputs(int64_t y) { return inputs_.data() + y % kSide * Op::inputs * stride_; }
