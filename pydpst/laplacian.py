@@ -276,14 +276,15 @@ class MattingLaplacian:
             warnings.warn(describe_failure(convergence, tol), stacklevel=2)
         return result, convergence
 
-    def _guide_version(self) -> int:
-        """Counts the changes of the guide in place, as far as torch does."""
+    def _guide_version(self) -> int | None:
+        """Counts the changes of the guide in place, where torch does."""
         if torch.compiler.is_compiling() or self._guide.is_inference():
-            return 0
+            return None
         return self._guide._version
 
     def _check_guide(self) -> None:
-        if self._guide_version() != self._version:
+        versions = self._version, self._guide_version()
+        if None not in versions and versions[0] != versions[1]:
             raise RuntimeError(
                 "the guide image was changed in place after its MattingLaplacian was made; make a "
                 "new one, or give it a copy of the image."

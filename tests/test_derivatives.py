@@ -162,3 +162,5 @@ def test_a_guide_that_changes_is_noticed() -> None:
     copied.matvec(p.float())
     with torch.inference_mode():
         MattingLaplacian(image.clone()).matvec(p)
+    compiled = torch.compile(MattingLaplacian(image).matvec, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(p), MattingLaplacian(image).matvec(p))
