@@ -1,6 +1,8 @@
 """Prints the times of grade_apply, and of a copy of the bytes that it must move.
 
-python benchmarks/grade.py [MEGAPIXELS ...]
+python benchmarks/grade.py [--core] [MEGAPIXELS ...]
+
+With --core, the time of one core, which counts for little what others do on the machine.
 
 Masks and photo are random, which no real mask is: every region has a share of every pixel.
 """
@@ -18,14 +20,16 @@ from pydpst.ops.grade import grade_apply
 KNOTS = 8
 
 
-def minima(functions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+def minima(
+    functions: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float]
+) -> dict[str, float]:
     """The shortest time of each in milliseconds; they take turns, so noise strikes all alike."""
     times: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(rounds + 1):
         for name, function in functions.items():
-            start = time.perf_counter()
+            start = clock()
             function()
-            times[name].append(1e3 * (time.perf_counter() - start))
+            times[name].append(1e3 * (clock() - start))
     return {name: min(values[1:]) for name, values in times.items()}
 
 
@@ -53,13 +57,18 @@ def contenders(regions: int, side: int) -> dict[str, Callable[[], object]]:
 
 
 def main() -> None:
+    core = "--core" in sys.argv
+    if core:
+        torch.set_num_threads(1)
+    clock = time.thread_time if core else time.perf_counter
+    sizes = [float(argument) for argument in sys.argv[1:] if argument != "--core"]
     print(f"{torch.get_num_threads()} threads, {KNOTS} knots, float32, ms a megapixel, shortest\n")
     print("| megapixels | regions | copy | forward | ratio | backward (maps) | ratio |")
     print("|---|---|---|---|---|---|---|")
-    for megapixels in [float(argument) for argument in sys.argv[1:]] or [0.25, 1, 12]:
+    for megapixels in sizes or [0.25, 1, 12]:
         side = round((megapixels * 1e6) ** 0.5)
         for regions in (1, 3, 6):
-            times = minima(contenders(regions, side), rounds=100 if megapixels <= 1 else 15)
+            times = minima(contenders(regions, side), 100 if megapixels <= 1 else 10, clock)
             one, forward, backward = (value / megapixels for value in times.values())
             print(
                 f"| {megapixels:g} | {regions} | {one:.2f} | {forward:.2f} | {forward / one:.1f} | "

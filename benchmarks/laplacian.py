@@ -3,12 +3,14 @@
 python benchmarks/laplacian.py accuracy   float32 against float64 on photos
 python benchmarks/laplacian.py contenders the ways to compute L p, against each other
 python benchmarks/laplacian.py sizes      time a megapixel, for sizes and radii
+python benchmarks/laplacian.py processors time of one core, by instruction set
 python benchmarks/laplacian.py memory     the memory that a product takes
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import statistics
 import subprocess
@@ -123,6 +125,33 @@ def sizes() -> None:
         print(f"| {megapixels} | {cells} |", flush=True)
 
 
+def core(megapixels: float) -> None:
+    """Prints one core's time for a copy and for products in float32 and float64."""
+    torch.set_num_threads(1)
+    image, p = random_image(megapixels), random_image(megapixels, seed=1)
+    functions = {"copy": copy_of(9, image)}
+    for dtype in (torch.float32, torch.float64):
+        functions[str(dtype)] = contenders.pydpst(image.to(dtype), p.to(dtype), 1).matvec
+    shortest = dict.fromkeys(functions, float("inf"))
+    for _ in range(40):
+        for name, function in functions.items():
+            start = time.thread_time()  # what others on the machine do counts for little
+            function()
+            shortest[name] = min(shortest[name], 1e3 * (time.thread_time() - start))
+    print(" | ".join(f"{value / megapixels:.2f}" for value in shortest.values()))
+
+
+def processors() -> None:
+    print("| instructions | megapixels | copy | r = 1, float32 | r = 1, float64 |")
+    print("|---|---|---|---|---|")
+    for name, limit in [("all there are", ""), ("AVX2", "avx2"), ("SSE2", "baseline")]:
+        for megapixels in (0.25, 1):
+            command = [sys.executable, __file__, "core", str(megapixels)]
+            environment = os.environ | {"PYDPST_CPU": limit}
+            done = subprocess.run(command, env=environment, capture_output=True, check=True)
+            print(f"| {name} | {megapixels} | {done.stdout.decode().strip()} |", flush=True)
+
+
 def peak(megapixels: float, radius: int) -> None:
     """Prints the bytes a pixel that are in use at most while L p is computed, all included."""
     MattingLaplacian(torch.rand(3, 99, 99)).matvec(torch.rand(3, 99, 99))
@@ -147,18 +176,23 @@ def memory() -> None:
         )
 
 
+TABLES = {"accuracy": accuracy, "sizes": sizes, "processors": processors, "memory": memory}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["accuracy", "contenders", "sizes", "memory", "peak"])
+    parser.add_argument("what", choices=[*TABLES, "contenders", "core", "peak"])
     parser.add_argument("arguments", nargs="*")
     options = parser.parse_args()
     if options.what == "contenders":
         compare(1, rounds=11)
         compare(8, rounds=5)
+    elif options.what == "core":
+        core(float(options.arguments[0]))
     elif options.what == "peak":
         peak(float(options.arguments[0]), int(options.arguments[1]))
     else:
-        {"accuracy": accuracy, "sizes": sizes, "memory": memory}[options.what]()
+        TABLES[options.what]()
 
 
 if __name__ == "__main__":

@@ -20,9 +20,10 @@ PYDPST_INLINE void transform(const T* matrix, const T* colour, T* out) {
 // The gradient of gradientᵀ (matrix · colour) in the colour.
 template <typename T>
 PYDPST_INLINE void colour_gradient(const T* matrix, const T* gradient, T* out) {
-  PYDPST_UNROLL for (int column = 0; column < 3; ++column) out[column] =
-      matrix[column] * gradient[0] + matrix[4 + column] * gradient[1] +
-      matrix[8 + column] * gradient[2];
+  PYDPST_UNROLL for (int column = 0; column < 3; ++column) {
+    out[column] = matrix[column] * gradient[0] + matrix[4 + column] * gradient[1] +
+                  matrix[8 + column] * gradient[2];
+  }
 }
 
 // gradientᵀ · matrix, all four entries.

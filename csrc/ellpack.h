@@ -15,10 +15,10 @@ PYDPST_INLINE void ellpack_row(const S* blocks, int64_t stride, const int64_t* c
     if (columns[k] < 0 || columns[k] >= size) continue;
     const S* block = blocks + k * stride;
     const double* from = x + columns[k] * B;
-    PYDPST_UNROLL for (int i = 0; i < A * B; ++i) sums[i] += block[i] * from[i % B];
+    PYDPST_UNROLL for (int i = 0; i < A * B; ++i) { sums[i] += block[i] * from[i % B]; }
   }
   PYDPST_UNROLL for (int i = 0; i < A; ++i) {
     out[i] = sums[i * B];
-    PYDPST_UNROLL for (int j = 1; j < B; ++j) out[i] += sums[i * B + j];
+    PYDPST_UNROLL for (int j = 1; j < B; ++j) { out[i] += sums[i * B + j]; }
   }
 }

@@ -19,7 +19,7 @@ struct Whitening {
   static PYDPST_INLINE void feature(const T* input, T* out) {
     PYDPST_UNROLL for (int g = 0; g < G; ++g) {
       out[g] = input[g];
-      PYDPST_UNROLL for (int h = 0; h <= g; ++h) out[G + triangle(g) + h] = input[g] * input[h];
+      PYDPST_UNROLL for (int h = 0; h <= g; ++h) { out[G + triangle(g) + h] = input[g] * input[h]; }
     }
   }
 
@@ -28,8 +28,9 @@ struct Whitening {
     T covariance[triangle(G)];
     PYDPST_UNROLL for (int g = 0; g < G; ++g) {
       const T mean = sums[g] * inverse_size;
-      PYDPST_UNROLL for (int h = 0; h <= g; ++h) covariance[triangle(g) + h] =
-          (sums[G + triangle(g) + h] - mean * sums[h]) * inverse_size;
+      PYDPST_UNROLL for (int h = 0; h <= g; ++h) {
+        covariance[triangle(g) + h] = (sums[G + triangle(g) + h] - mean * sums[h]) * inverse_size;
+      }
     }
     whiten<G>(covariance, ridge, whitening);
   }
@@ -43,9 +44,11 @@ struct Product {
 
   template <typename T>
   static PYDPST_INLINE void feature(const T* input, T* out) {
-    PYDPST_UNROLL for (int g = 0; g < G; ++g) out[g] = input[g];
+    PYDPST_UNROLL for (int g = 0; g < G; ++g) { out[g] = input[g]; }
     PYDPST_UNROLL for (int c = 0; c < C; ++c) {
-      PYDPST_UNROLL for (int g = 0; g < G; ++g) out[G + c * (G + 1) + g] = input[g] * input[G + c];
+      PYDPST_UNROLL for (int g = 0; g < G; ++g) {
+        out[G + c * (G + 1) + g] = input[g] * input[G + c];
+      }
       out[G + c * (G + 1) + G] = input[G + c];
     }
   }
@@ -53,15 +56,14 @@ struct Product {
   template <typename T>
   static PYDPST_INLINE void fit(const T* sums, const T* whitening, double inverse_size, T* model) {
     T mean[G];
-    PYDPST_UNROLL for (int g = 0; g < G; ++g) mean[g] = sums[g] * inverse_size;
+    PYDPST_UNROLL for (int g = 0; g < G; ++g) { mean[g] = sums[g] * inverse_size; }
     PYDPST_UNROLL for (int c = 0; c < C; ++c) {
       const T* sum = sums + G + c * (G + 1);
       T covariance[G], *slope = model + c * (G + 1);
-      PYDPST_UNROLL for (int g = 0; g < G; ++g) covariance[g] =
-          (sum[g] - mean[g] * sum[G]) * inverse_size;
-      solve<G>(whitening, covariance, slope);
-      slope[G] = sum[G] * inverse_size;
-      PYDPST_UNROLL for (int g = 0; g < G; ++g) slope[G] -= slope[g] * mean[g];
+      PYDPST_UNROLL for (int g = 0; g < G; ++g) {
+        covariance[g] = (sum[g] - mean[g] * sum[G]) * inverse_size;
+      }
+      affine_model<G>(whitening, mean, T(sum[G] * inverse_size), covariance, slope, slope + G);
     }
   }
 
@@ -69,8 +71,7 @@ struct Product {
   static PYDPST_INLINE void gather(const T* sums, const T* input, T windows, T* out) {
     PYDPST_UNROLL for (int c = 0; c < C; ++c) {
       const T* slope = sums + c * (G + 1);
-      out[c] = windows * input[G + c] - slope[G];
-      PYDPST_UNROLL for (int g = 0; g < G; ++g) out[c] -= slope[g] * input[g];
+      out[c] = residual<G>(T(windows * input[G + c]), slope, slope[G], input);
     }
   }
 };
@@ -84,7 +85,7 @@ struct Diagonal {
 
   template <typename T>
   static PYDPST_INLINE void feature(const T* input, T* out) {
-    PYDPST_UNROLL for (int g = 0; g < G; ++g) out[g] = input[g];
+    PYDPST_UNROLL for (int g = 0; g < G; ++g) { out[g] = input[g]; }
   }
 
   // The models: the lower triangle of M = WᵀW, M μ and 1 + μᵀM μ, each divided by n.
@@ -96,14 +97,16 @@ struct Diagonal {
       shifted[g] = T{};
       PYDPST_UNROLL for (int h = 0; h <= g; ++h) {
         T sum = T{};
-        PYDPST_UNROLL for (int k = g; k < G; ++k) sum +=
-            whitening[triangle(k) + g] * whitening[triangle(k) + h];
+        PYDPST_UNROLL for (int k = g; k < G; ++k) {
+          sum += whitening[triangle(k) + g] * whitening[triangle(k) + h];
+        }
         model[triangle(g) + h] = sum * inverse_size;
       }
     }
     PYDPST_UNROLL for (int g = 0; g < G; ++g) {
-      PYDPST_UNROLL for (int h = 0; h < G; ++h) shifted[g] +=
-          model[h <= g ? triangle(g) + h : triangle(h) + g] * sums[h] * inverse_size;
+      PYDPST_UNROLL for (int h = 0; h < G; ++h) {
+        shifted[g] += model[h <= g ? triangle(g) + h : triangle(h) + g] * sums[h] * inverse_size;
+      }
       *constant += shifted[g] * sums[g] * inverse_size;
     }
   }
@@ -114,8 +117,9 @@ struct Diagonal {
     out[0] = windows - *constant;
     PYDPST_UNROLL for (int g = 0; g < G; ++g) {
       out[0] += 2 * shifted[g] * input[g];
-      PYDPST_UNROLL for (int h = 0; h <= g; ++h) out[0] -=
-          (h < g ? 2 : 1) * sums[triangle(g) + h] * input[g] * input[h];
+      PYDPST_UNROLL for (int h = 0; h <= g; ++h) {
+        out[0] -= (h < g ? 2 : 1) * sums[triangle(g) + h] * input[g] * input[h];
+      }
     }
   }
 };
@@ -143,8 +147,9 @@ struct ImageGradient {
       model[g] = p[g];
       model[G + g] = q[g];
       model[2 * G + g] = p[g] * q[G] + q[g] * p[G];
-      PYDPST_UNROLL for (int h = 0; h <= g; ++h) model[3 * G + triangle(g) + h] =
-          p[g] * q[h] + q[g] * p[h];
+      PYDPST_UNROLL for (int h = 0; h <= g; ++h) {
+        model[3 * G + triangle(g) + h] = p[g] * q[h] + q[g] * p[h];
+      }
     }
   }
 
@@ -152,8 +157,9 @@ struct ImageGradient {
   static PYDPST_INLINE void gather(const T* sums, const T* input, T, T* out) {
     PYDPST_UNROLL for (int g = 0; g < G; ++g) {
       out[g] = sums[2 * G + g] - sums[g] * input[G + 1] - sums[G + g] * input[G];
-      PYDPST_UNROLL for (int h = 0; h < G; ++h) out[g] +=
-          sums[3 * G + (h <= g ? triangle(g) + h : triangle(h) + g)] * input[h];
+      PYDPST_UNROLL for (int h = 0; h < G; ++h) {
+        out[g] += sums[3 * G + (h <= g ? triangle(g) + h : triangle(h) + g)] * input[h];
+      }
     }
     opponent_gradient<G>(out);
   }

@@ -53,8 +53,9 @@ PYDPST_INLINE void whiten(const T* covariance, double ridge, T* whitening) {
     PYDPST_UNROLL for (int col = 0; col <= row; ++col) {
       const int entry = triangle(row) + col;
       T sum = covariance[entry] + ridge * opponent_identity<G>(entry);
-      PYDPST_UNROLL for (int m = 0; m < col; ++m) sum -=
-          root[triangle(row) + m] * root[triangle(col) + m];
+      PYDPST_UNROLL for (int m = 0; m < col; ++m) {
+        sum -= root[triangle(row) + m] * root[triangle(col) + m];
+      }
       if (row == col) {
         const T least = T{} + ridge;
         root[entry] = square_root(sum > least ? sum : least);
@@ -68,8 +69,9 @@ PYDPST_INLINE void whiten(const T* covariance, double ridge, T* whitening) {
     whitening[triangle(row) + row] = inverse_pivot;
     PYDPST_UNROLL for (int col = 0; col < row; ++col) {
       T sum = T{};
-      PYDPST_UNROLL for (int m = col; m < row; ++m) sum +=
-          root[triangle(row) + m] * whitening[triangle(m) + col];
+      PYDPST_UNROLL for (int m = col; m < row; ++m) {
+        sum += root[triangle(row) + m] * whitening[triangle(m) + col];
+      }
       whitening[triangle(row) + col] = -sum * inverse_pivot;
     }
   }
@@ -81,12 +83,32 @@ PYDPST_INLINE void solve(const T* whitening, const T* covariance, T* slope) {
   T projection[G];
   PYDPST_UNROLL for (int row = 0; row < G; ++row) {
     projection[row] = whitening[triangle(row)] * covariance[0];
-    PYDPST_UNROLL for (int col = 1; col <= row; ++col) projection[row] +=
-        whitening[triangle(row) + col] * covariance[col];
+    PYDPST_UNROLL for (int col = 1; col <= row; ++col) {
+      projection[row] += whitening[triangle(row) + col] * covariance[col];
+    }
   }
   PYDPST_UNROLL for (int col = 0; col < G; ++col) {
     slope[col] = whitening[triangle(col) + col] * projection[col];
-    PYDPST_UNROLL for (int row = col + 1; row < G; ++row) slope[col] +=
-        whitening[triangle(row) + col] * projection[row];
+    PYDPST_UNROLL for (int row = col + 1; row < G; ++row) {
+      slope[col] += whitening[triangle(row) + col] * projection[row];
+    }
   }
+}
+
+// A window's affine model of one channel of p, from the means and covariances of the window: the
+// slope and the offset, which is the model at I = 0.
+template <int G, typename T>
+PYDPST_INLINE void affine_model(const T* whitening, const T* mean, T p_mean, const T* covariance,
+                                T* slope, T* offset) {
+  solve<G>(whitening, covariance, slope);
+  *offset = p_mean;
+  PYDPST_UNROLL for (int g = 0; g < G; ++g) { *offset -= slope[g] * mean[g]; }
+}
+
+// What a model, or a sum of models, leaves of p, or of as many times p.
+template <int G, typename T>
+PYDPST_INLINE T residual(T p, const T* slope, T offset, const T* colour) {
+  T rest = p - offset;
+  PYDPST_UNROLL for (int g = 0; g < G; ++g) { rest -= slope[g] * colour[g]; }
+  return rest;
 }

@@ -33,7 +33,7 @@ def build(source: str, folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build("main.cpp", tmp_path_factory.mktemp("cuda_shim"))
+    return build("laplacian.cpp", tmp_path_factory.mktemp("cuda_shim"))
 
 
 @pytest.fixture(scope="module")
@@ -46,21 +46,27 @@ def affine_maps_kernel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build("affine_maps.cpp", tmp_path_factory.mktemp("cuda_shim"))
 
 
-def run(program: Path, operation: int, radius: int, *arrays: Tensor, channels: int = 0) -> Tensor:
+def run(program: Path, request: bytes, dtype: torch.dtype, *arrays: Tensor) -> Tensor:
     """The result of both orders of a block's threads, which must not differ in one bit."""
-    image = arrays[0]
-    batch, guide_channels, height, width = image.shape
-    is_double = image.dtype == torch.float64
     results = []
     for falling in (False, True):
-        integers = (operation, guide_channels, batch, channels, height, width, radius, is_double)
-        message = struct.pack("9qd", *integers, falling, EPS)
-        message += b"".join(array.contiguous().numpy().tobytes() for array in arrays)
+        message = struct.pack("2q", dtype == torch.float64, falling) + request
+        message += b"".join(array.detach().contiguous().numpy().tobytes() for array in arrays)
         done = subprocess.run([program], input=message, capture_output=True, timeout=60)
         assert done.returncode == 0, done.stderr.decode()[-3000:]
-        results.append(torch.frombuffer(bytearray(done.stdout), dtype=image.dtype))
-    assert torch.equal(*results)
-    return results[0]
+        results.append(done.stdout)
+    assert results[0] == results[1]
+    return torch.frombuffer(bytearray(results[0]), dtype=torch.uint8)
+
+
+def run_laplacian(
+    program: Path, operation: int, radius: int, *arrays: Tensor, channels: int = 0
+) -> Tensor:
+    batch, guide_channels, height, width = arrays[0].shape
+    request = struct.pack(
+        "7qd", operation, guide_channels, batch, channels, height, width, radius, EPS
+    )
+    return run(program, request, arrays[0].dtype, *arrays).view(arrays[0].dtype)
 
 
 # Images of several tiles and of less than one, with borders within, at and beyond a tile's.
@@ -101,16 +107,16 @@ def test_kernels_equal_the_reference(
         error = torch.linalg.vector_norm(have.double().view(want.shape) - want)
         assert error <= tolerance * torch.linalg.vector_norm(want)
 
-    check(run(kernels, WHITENING, radius, image), whitening.double())
+    check(run_laplacian(kernels, WHITENING, radius, image), whitening.double())
     if radius <= 2:
-        have = run(kernels, SMALL_WINDOWS, radius, image, whitening, p, channels=channels)
+        have = run_laplacian(kernels, SMALL_WINDOWS, radius, image, whitening, p, channels=channels)
         check(have, want.detach())
-    have = run(kernels, WINDOW_SUMS, radius, image, whitening, p, channels=channels)
+    have = run_laplacian(kernels, WINDOW_SUMS, radius, image, whitening, p, channels=channels)
     check(have, want.detach())
-    have = run(kernels, DIAGONAL, radius, image, whitening)
+    have = run_laplacian(kernels, DIAGONAL, radius, image, whitening)
     check(have, ops.matting_diagonal(image.double(), whitening.double(), radius))
     (gradient,) = torch.autograd.grad((want * q.double()).sum(), guide)
-    have = run(kernels, IMAGE_GRADIENT, radius, image, whitening, p, q, channels=channels)
+    have = run_laplacian(kernels, IMAGE_GRADIENT, radius, image, whitening, p, q, channels=channels)
     check(have, gradient)
 
 
@@ -141,34 +147,15 @@ def test_slice_kernels_equal_the_reference(
     leaves = [argument.double().requires_grad_() for argument in arguments]
     out = reference.bilateral_slice_apply(*leaves)
     want = [out.detach(), *torch.autograd.grad(out, leaves, grad.double())]
-    results = []
-    for falling in (False, True):
-        message = struct.pack("8q", *shape, dtype == torch.float64, falling)
-        message += b"".join(array.detach().numpy().tobytes() for array in (*arguments, grad))
-        done = subprocess.run([slice_kernels], input=message, capture_output=True, timeout=60)
-        assert done.returncode == 0, done.stderr.decode()[-3000:]
-        results.append(torch.frombuffer(bytearray(done.stdout), dtype=dtype))
-    assert torch.equal(*results)
-    for have, one in zip(results[0].split([one.numel() for one in want]), want, strict=True):
-        tolerance = 1e-12 if dtype == torch.float64 else 1e-5
-        assert (have.double() - one.flatten()).norm() <= tolerance * max(1, one.norm())
+    have = run(slice_kernels, struct.pack("6q", *shape), dtype, *arguments, grad).view(dtype)
+    tolerance = 1e-12 if dtype == torch.float64 else 1e-5
+    for one, other in zip(have.split([other.numel() for other in want]), want, strict=True):
+        assert (one.double() - other.flatten()).norm() <= tolerance * max(1, other.norm())
 
 
 @pytest.fixture(scope="module")
 def sparse_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build("sparse.cpp", tmp_path_factory.mktemp("cuda_shim"))
-
-
-def run_sparse(program: Path, numbers: tuple[int, ...], *arrays: Tensor) -> Tensor:
-    results = []
-    for falling in (False, True):
-        message = struct.pack("9q", *numbers, falling)
-        message += b"".join(array.numpy().tobytes() for array in arrays)
-        done = subprocess.run([program], input=message, capture_output=True, timeout=60)
-        assert done.returncode == 0, done.stderr.decode()[-3000:]
-        results.append(torch.frombuffer(bytearray(done.stdout), dtype=torch.float64))
-    assert torch.equal(*results)
-    return results[0]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -180,8 +167,8 @@ def test_sparse_kernels_equal_the_reference(
     blocks = torch.rand(70, 3, *sides, generator=generator).to(dtype)
     columns = torch.arange(210).view(70, 3) % 23 - 1
     x = torch.rand(2, 20, sides[1], generator=generator, dtype=torch.float64)
-    numbers = (0, *sides, 70, 3, 2, 20, dtype == torch.float64)
-    have = run_sparse(sparse_kernels, numbers, blocks, columns, x)
+    request = struct.pack("7q", 0, *sides, 70, 3, 2, 20)
+    have = run(sparse_kernels, request, dtype, blocks, columns, x).view(torch.float64)
     want = reference.ellpack_matvec(blocks, columns, x)
     torch.testing.assert_close(have.view(want.shape), want)
 
@@ -190,7 +177,8 @@ def test_vectors_of_free_pixels_become_planes_and_return(sparse_kernels: Path) -
     slots = torch.arange(150) - 20
     slots[::3] = -1
     x = torch.rand(2, 100, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    have = run_sparse(sparse_kernels, (1, 1, 1, 150, 1, 2, 100, True), slots, x)
+    request = struct.pack("7q", 1, 1, 1, 150, 1, 2, 100)
+    have = run(sparse_kernels, request, torch.float64, slots, x).view(torch.float64)
     free = (slots >= 0) & (slots < 100)
     planes, back = torch.zeros(2, 150, dtype=torch.float64), torch.zeros_like(x)
     planes[:, free] = x[:, slots[free]]
@@ -218,12 +206,9 @@ def test_the_affine_maps_kernel_equals_the_reference(
     maps = torch.rand(batch, 12, rows, columns, dtype=torch.float64, generator=generator).to(dtype)
     image = torch.rand(batch, 3, height, width, dtype=torch.float64, generator=generator).to(dtype)
     want = reference.affine_maps_apply(maps.double(), image.double())[:, :, top : top + strip]
-    message = struct.pack("9q", *shape, dtype == torch.float64, False)
-    message += maps.numpy().tobytes()
-    message += image[:, :, top : top + strip].contiguous().numpy().tobytes()
-    done = subprocess.run([affine_maps_kernel], input=message, capture_output=True, timeout=60)
-    assert done.returncode == 0, done.stderr.decode()[-3000:]
-    have = torch.frombuffer(bytearray(done.stdout), dtype=dtype).view(want.shape)
+    strip_of_image = image[:, :, top : top + strip]
+    have = run(affine_maps_kernel, struct.pack("7q", *shape), dtype, maps, strip_of_image)
+    have = have.view(dtype).view(want.shape)
     tolerance = 1e-12 if dtype == torch.float64 else 1e-6
     assert (have.double() - want).norm() <= tolerance * want.norm()
 
@@ -263,15 +248,8 @@ def test_grade_kernels_equal_the_reference(
     if not add:
         out = out - leaves[2]
     want = [out.detach(), *torch.autograd.grad(out, leaves, grad.double())]
-    results = []
-    for falling in (False, True):
-        numbers = (batch, regions, knots, height * width, add, dtype == torch.float64, falling)
-        message = struct.pack("7q", *numbers)
-        message += b"".join(array.detach().numpy().tobytes() for array in (*arguments, grad))
-        done = subprocess.run([grade_kernels], input=message, capture_output=True, timeout=60)
-        assert done.returncode == 0, done.stderr.decode()[-3000:]
-        results.append(torch.frombuffer(bytearray(done.stdout), dtype=dtype))
-    assert torch.equal(*results)
-    for have, one in zip(results[0].split([one.numel() for one in want]), want, strict=True):
-        tolerance = 1e-12 if dtype == torch.float64 else 1e-5
-        assert (have.double() - one.flatten()).norm() <= tolerance * max(1, one.norm())
+    request = struct.pack("5q", batch, regions, knots, height * width, add)
+    have = run(grade_kernels, request, dtype, *arguments, grad).view(dtype)
+    tolerance = 1e-12 if dtype == torch.float64 else 1e-5
+    for one, other in zip(have.split([other.numel() for other in want]), want, strict=True):
+        assert (one.double() - other.flatten()).norm() <= tolerance * max(1, other.norm())

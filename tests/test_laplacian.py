@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -154,7 +157,7 @@ def test_second_derivative_in_the_image_is_refused() -> None:
     guide, p = random(3, 8, 8).requires_grad_(), random(1, 8, 8)
     energy = MattingLaplacian(guide).energy(p)
     (grad,) = torch.autograd.grad(energy, guide, create_graph=True)
-    with pytest.raises(NotImplementedError, match=r"pydpst\.reference"):
+    with pytest.raises(NotImplementedError, match=r"pydpst\.ops\.reference"):
         grad.sum().backward()
 
 
@@ -272,3 +275,41 @@ def test_errors_name_the_value() -> None:
         MattingLaplacian(guide).matvec(torch.rand(3, 8, 8))
     with pytest.raises(ValueError, match="float64"):
         MattingLaplacian(guide).matvec(torch.rand(3, 8, 9, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("guide_channels", [1, 3])
+@pytest.mark.parametrize("size", [(3, 3), (4, 40), (131, 1030), (129, 19)], ids=str)
+def test_single_precision_over_the_borders_of_tiles(
+    guide_channels: int, size: tuple[int, int]
+) -> None:
+    guide, p = random(guide_channels, *size, seed=1), random(4, *size, seed=2)
+    want = MattingLaplacian(guide, 1e-5).matvec(p)
+    have = MattingLaplacian(guide.float(), 1e-5).matvec(p.float())
+    assert distance(have, want) < 1e-5
+    worst = (have - want).abs().amax(0)
+    assert worst.max() < 1e-3 * want.abs().max()  # nowhere is much worse than elsewhere
+
+
+@pytest.mark.parametrize("instructions", ["baseline", "avx2"])
+def test_other_processors_agree(instructions: str, tmp_path: Path) -> None:
+    program = """
+import sys
+import torch
+from pydpst.matting.laplacian import MattingLaplacian
+guide, p = torch.load(sys.argv[1])
+products = [MattingLaplacian(guide.to(t), 1e-5, r).matvec(p.to(t))
+            for t in (torch.float32, torch.float64) for r in (1, 2)]
+torch.save(products, sys.argv[2])
+"""
+    guide, p = random(3, 37, 53, seed=1), random(4, 37, 53, seed=2)
+    torch.save((guide, p), tmp_path / "in.pt")
+    command = [sys.executable, "-c", program, tmp_path / "in.pt", tmp_path / "out.pt"]
+    subprocess.run(command, env=os.environ | {"PYDPST_CPU": instructions}, check=True)
+    for product, (dtype, radius) in zip(
+        torch.load(tmp_path / "out.pt"),
+        [(dtype, radius) for dtype in (torch.float32, torch.float64) for radius in (1, 2)],
+        strict=True,
+    ):
+        want = MattingLaplacian(guide, 1e-5, radius).matvec(p)
+        assert product.dtype == dtype
+        assert distance(product, want) < (1e-5 if dtype == torch.float32 else 1e-9)

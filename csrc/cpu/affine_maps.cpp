@@ -4,7 +4,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "../checks.h"
+#include "../operators.h"
+#include "processor.h"
 
 namespace pydpst {
 namespace {
@@ -23,48 +24,44 @@ void blend_row(const S* maps, const Place& at, int64_t rows, int64_t columns, S*
   }
 }
 
-template <typename S>
-Tensor apply(const Tensor& maps, const Tensor& image, int64_t top, int64_t height) {
-  const Tensor all_maps = torch::stable::contiguous(maps);
-  const Tensor strips = torch::stable::contiguous(image);
-  Tensor out = torch::stable::new_empty(strips, strips.sizes());
-  const int64_t rows = maps.size(2), columns = maps.size(3);
-  const int64_t strip = image.size(2), width = image.size(3), plane = strip * width;
-  std::vector<Place> across;
-  for (int64_t x = 0; x < width; ++x) across.push_back(place(x, double(columns) / width, columns));
-  torch::stable::parallel_for(0, image.size(0) * strip, 1, [&](int64_t begin, int64_t end) {
-    std::vector<S> row(columns * kCoefficients);
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t sample = i / strip, y = i % strip;
-      blend_row(all_maps.const_data_ptr<S>() + sample * kCoefficients * rows * columns,
-                place(top + y, double(rows) / height, rows), rows, columns, row.data());
-      const S* from = strips.const_data_ptr<S>() + sample * 3 * plane + y * width;
-      S* to = out.mutable_data_ptr<S>() + sample * 3 * plane + y * width;
-      for (int64_t x = 0; x < width; ++x) {
-        const S* left = &row[across[x].cell * kCoefficients];
-        const S* right = &row[across[x].next * kCoefficients];
-        const S fraction = S(across[x].fraction);
-        S matrix[kCoefficients], result[3];
-        for (int c = 0; c < kCoefficients; ++c)
-          matrix[c] = left[c] + fraction * (right[c] - left[c]);
-        const S colour[3] = {from[x], from[plane + x], from[2 * plane + x]};
-        transform(matrix, colour, result);
-        for (int c = 0; c < 3; ++c) to[c * plane + x] = result[c];
-      }
-    }
-  });
-  return out;
-}
+struct CpuAffineMaps {
+  using Device = HostDevice;
 
-Tensor affine_maps_apply(const Tensor& maps, const Tensor& image, int64_t top, int64_t height) {
-  check_affine_maps(maps, image, top, height);
-  return image.scalar_type() == ScalarType::Float ? apply<float>(maps, image, top, height)
-                                                  : apply<double>(maps, image, top, height);
-}
+  template <typename S>
+  static void apply(const Tensor& maps, const Tensor& image, int64_t top, int64_t height,
+                    Tensor& out) {
+    const int64_t rows = maps.size(2), columns = maps.size(3);
+    const int64_t strip = image.size(2), width = image.size(3), plane = strip * width;
+    std::vector<Place> across;
+    for (int64_t x = 0; x < width; ++x)
+      across.push_back(place(x, double(columns) / width, columns));
+    torch::stable::parallel_for(0, image.size(0) * strip, 1, [&](int64_t begin, int64_t end) {
+      std::vector<S> row(columns * kCoefficients);
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t sample = i / strip, y = i % strip;
+        blend_row(maps.const_data_ptr<S>() + sample * kCoefficients * rows * columns,
+                  place(top + y, double(rows) / height, rows), rows, columns, row.data());
+        const S* from = image.const_data_ptr<S>() + sample * 3 * plane + y * width;
+        S* to = out.mutable_data_ptr<S>() + sample * 3 * plane + y * width;
+        for (int64_t x = 0; x < width; ++x) {
+          const S* left = &row[across[x].cell * kCoefficients];
+          const S* right = &row[across[x].next * kCoefficients];
+          const S fraction = S(across[x].fraction);
+          S matrix[kCoefficients], result[3];
+          for (int c = 0; c < kCoefficients; ++c)
+            matrix[c] = left[c] + fraction * (right[c] - left[c]);
+          const S colour[3] = {from[x], from[plane + x], from[2 * plane + x]};
+          transform(matrix, colour, result);
+          for (int c = 0; c < 3; ++c) to[c * plane + x] = result[c];
+        }
+      }
+    });
+  }
+};
 
 }  // namespace
 }  // namespace pydpst
 
 STABLE_TORCH_LIBRARY_IMPL(pydpst, CPU, library) {
-  library.impl("affine_maps_apply", TORCH_BOX(&pydpst::affine_maps_apply));
+  library.impl("affine_maps_apply", TORCH_BOX(&pydpst::affine_maps_apply<pydpst::CpuAffineMaps>));
 }

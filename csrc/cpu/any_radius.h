@@ -30,11 +30,11 @@ PYDPST_INLINE Vector scan(Vector value) {
 template <int Count>
 struct Sums {
   int64_t length, stride, radius;
-  Buffer columns, prefix;
+  Buffer<double> columns, prefix;
 
   Sums(int64_t length, int64_t radius)
       : length(length),
-        stride(padded(length + kLanes)),
+        stride(padded<double>(length + kLanes)),
         radius(radius),
         columns(Count * stride),
         prefix(Count * stride + kLanes) {}
@@ -67,7 +67,7 @@ struct Sums {
 // The sums of an Op's features over the windows of one row after the other.
 template <typename Op, typename S>
 struct FeatureSums {
-  Inputs<Op, S> inputs;
+  TileInputs<Op, S> inputs;
   Sums<Op::features> sums;
   int64_t left, radius, first_row = -1;
 
@@ -119,8 +119,9 @@ void whitening_tile(const Call<S>& call, const Tile& tile) {
       T feature[Op::features], whitening[Op::models];
       sums.sums.at(x, feature);
       Op::fit(feature, inverse_size, call.eps * inverse_size, whitening);
-      PYDPST_UNROLL for (int i = 0; i < Op::models; ++i)
-          store(call.out + (i * rows + y) * columns + tile.left + x, whitening[i]);
+      PYDPST_UNROLL for (int i = 0; i < Op::models; ++i) {
+        store(call.out + (i * rows + y) * columns + tile.left + x, whitening[i]);
+      }
     });
   }
 }
@@ -141,8 +142,8 @@ void gather_tile(const Call<S>& call, const Tile& tile) {
   Sums<Op::models> models(across + reach, call.radius);
   const int64_t first = left - (tile.left - reach);
   const int64_t row_stride = Op::models * models.stride;
-  Buffer kept(side * row_stride);
-  Buffer windows_across(padded(across));
+  Buffer<double> kept(side * row_stride);
+  Buffer<double> windows_across(padded<double>(across));
   for (int64_t x = tile.left; x < tile.right; ++x)
     windows_across.data()[x - tile.left] =
         double(std::min(x, columns - 1) - std::max<int64_t>(x - reach, 0) + 1);

@@ -1,15 +1,15 @@
 // Slicing and applying a bilateral grid on the CPU, for three instruction sets, chosen at run time.
-// The gradient in the grid is summed over bands of rows that do not depend on the number of
+// The gradient in the grid is summed over groups of rows that do not depend on the number of
 // threads, in one fixed order.
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <tuple>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
-#include "../checks.h"
+#include "../operators.h"
 #include "processor.h"
 
 namespace pydpst {
@@ -30,17 +30,17 @@ struct Slice {
 };
 
 // Rows between the same two rows of cells, and how many at most, so that sums stay short.
-struct Band {
+struct CellRows {
   int64_t sample, begin, end, cell, next;
 };
-constexpr int64_t kBandRows = 64;
+constexpr int64_t kMostRows = 64;
 
 // The loops over rows for one instruction set; the second of each is for depths of one vector.
 template <typename S>
 struct SliceKernels {
   int64_t lanes;
   void (*rows[2])(const Slice<S>&, int64_t begin, int64_t end);
-  void (*band_gradients[2])(const Slice<S>&, int64_t begin, int64_t end, double* parts);
+  void (*rows_gradients[2])(const Slice<S>&, int64_t begin, int64_t end, double* parts);
 };
 
 #define PYDPST_KERNELS "slice_rows.h"
@@ -61,12 +61,11 @@ const SliceKernels<S>& slice_kernels() {
 
 // What the samples of a batch share.
 template <typename S>
-class Batch {
+class SliceBatch {
  public:
-  Batch(const Tensor& grid, const Tensor& guide, const Tensor& image)
-      : grid_(torch::stable::contiguous(grid)),
-        guide_(torch::stable::contiguous(guide)),
-        image_(torch::stable::contiguous(image)),
+  SliceBatch(const Tensor& grid, const Tensor& guide, const Tensor& image)
+      : guide_(guide),
+        image_(image),
         width_(image.size(3)),
         depth_(grid.size(2)),
         rows_(grid.size(3)),
@@ -80,7 +79,7 @@ class Batch {
       fractions_.push_back(S(at.fraction));
     }
     tables_.resize(grid.size(0) * cells() * kCoefficients * padded_depth_);
-    const S* from = grid_.template const_data_ptr<S>();
+    const S* from = grid.template const_data_ptr<S>();
     for (int64_t sample = 0; sample < grid.size(0); ++sample)
       for (int64_t c = 0; c < kCoefficients; ++c)
         for (int64_t z = 0; z < depth_; ++z)
@@ -91,14 +90,12 @@ class Batch {
   // Whether a table of all depths is as long as one vector.
   bool fits() const { return padded_depth_ == kernels.lanes; }
   int64_t cells() const { return rows_ * columns_; }
-  const Tensor& guide() const { return guide_; }
-  const Tensor& image() const { return image_; }
 
   Slice<S> sample(int64_t b) const {
     Slice<S> slice{};
     slice.grid = &tables_[b * cells() * kCoefficients * padded_depth_];
-    slice.guide = guide_.template const_data_ptr<S>() + b * guide_.stride(0);
-    slice.image = image_.template const_data_ptr<S>() + b * image_.stride(0);
+    slice.guide = read<S>(guide_, b);
+    slice.image = read<S>(image_, b);
     slice.fractions = fractions_.data();
     slice.height = image_.size(2);
     slice.width = width_;
@@ -113,36 +110,19 @@ class Batch {
   const SliceKernels<S>& kernels = slice_kernels<S>();
 
  private:
-  Tensor grid_, guide_, image_;
+  const Tensor &guide_, &image_;
   int64_t width_, depth_, rows_, columns_, padded_depth_;
   std::vector<S> tables_, fractions_;
   std::vector<Run> runs_;
 };
 
-template <typename S>
-Tensor slice_apply(const Tensor& grid, const Tensor& guide, const Tensor& image) {
-  const Batch<S> batch(grid, guide, image);
-  Tensor out = torch::stable::new_empty(batch.image(), batch.image().sizes());
-  const int64_t height = image.size(2);
-  torch::stable::parallel_for(0, image.size(0) * height, 1, [&](int64_t begin, int64_t end) {
-    while (begin < end) {
-      const int64_t b = begin / height, stop = std::min(end, (b + 1) * height);
-      Slice<S> slice = batch.sample(b);
-      slice.out = out.mutable_data_ptr<S>() + b * out.stride(0);
-      batch.kernels.rows[batch.fits()](slice, begin - b * height, stop - b * height);
-      begin = stop;
-    }
-  });
-  return out;
-}
-
-std::vector<Band> bands(int64_t samples, int64_t height, int64_t rows) {
-  std::vector<Band> result;
+std::vector<CellRows> cell_rows(int64_t samples, int64_t height, int64_t rows) {
+  std::vector<CellRows> result;
   for (int64_t b = 0; b < samples; ++b) {
     for (int64_t y = 0; y < height; ++y) {
       const Place at = place(y, double(rows) / height, rows);
       const bool same =
-          y > 0 && result.back().cell == at.cell && y - result.back().begin < kBandRows;
+          y > 0 && result.back().cell == at.cell && y - result.back().begin < kMostRows;
       if (!same) result.push_back({b, y, y, at.cell, at.next});
       ++result.back().end;
     }
@@ -150,62 +130,61 @@ std::vector<Band> bands(int64_t samples, int64_t height, int64_t rows) {
   return result;
 }
 
-template <typename S>
-std::tuple<Tensor, Tensor, Tensor> slice_apply_backward(const Tensor& grad, const Tensor& grid,
-                                                        const Tensor& guide, const Tensor& image) {
-  const Batch<S> batch(grid, guide, image);
-  const Tensor gradient = torch::stable::contiguous(grad);
-  Tensor grid_grad = torch::stable::new_empty(grid, grid.sizes());
-  Tensor guide_grad = torch::stable::new_empty(batch.guide(), batch.guide().sizes());
-  Tensor image_grad = torch::stable::new_empty(batch.image(), batch.image().sizes());
+struct CpuSlice {
+  using Device = HostDevice;
 
-  const int64_t depth = grid.size(2), rows = grid.size(3), columns = grid.size(4);
-  const std::vector<Band> all = bands(image.size(0), image.size(2), rows);
-  const int64_t part = columns * kCoefficients * depth;
-  std::vector<double> parts(all.size() * 2 * part);
-  torch::stable::parallel_for(0, all.size(), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const Band& band = all[i];
-      Slice<S> slice = batch.sample(band.sample);
-      slice.grad = gradient.const_data_ptr<S>() + band.sample * gradient.stride(0);
-      slice.guide_grad = guide_grad.mutable_data_ptr<S>() + band.sample * guide_grad.stride(0);
-      slice.image_grad = image_grad.mutable_data_ptr<S>() + band.sample * image_grad.stride(0);
-      batch.kernels.band_gradients[batch.fits()](slice, band.begin, band.end, &parts[i * 2 * part]);
-    }
-  });
+  template <typename S>
+  static void apply(const Tensor& grid, const Tensor& guide, const Tensor& image, Tensor& out) {
+    const SliceBatch<S> batch(grid, guide, image);
+    const int64_t height = image.size(2);
+    torch::stable::parallel_for(0, image.size(0) * height, 1, [&](int64_t begin, int64_t end) {
+      while (begin < end) {
+        const int64_t b = begin / height, stop = std::min(end, (b + 1) * height);
+        Slice<S> slice = batch.sample(b);
+        slice.out = write<S>(out, b);
+        batch.kernels.rows[batch.fits()](slice, begin - b * height, stop - b * height);
+        begin = stop;
+      }
+    });
+  }
 
-  std::vector<double> sums(grid.numel());
-  for (size_t i = 0; i < all.size(); ++i)
-    for (const auto& [row, half] : {std::pair(all[i].cell, 0), std::pair(all[i].next, 1)})
-      for (int64_t column = 0; column < columns; ++column)
-        for (int64_t entry = 0; entry < kCoefficients * depth; ++entry)
-          sums[((all[i].sample * kCoefficients * depth + entry) * rows + row) * columns + column] +=
-              parts[(2 * i + half) * part + column * kCoefficients * depth + entry];
-  std::copy(sums.begin(), sums.end(), grid_grad.mutable_data_ptr<S>());
-  return {grid_grad, guide_grad, image_grad};
-}
+  template <typename S>
+  static void gradients(const Tensor& grad, const Tensor& grid, const Tensor& guide,
+                        const Tensor& image, Tensor& grid_out, Tensor& guide_out,
+                        Tensor& image_out) {
+    const SliceBatch<S> batch(grid, guide, image);
+    const int64_t depth = grid.size(2), rows = grid.size(3), columns = grid.size(4);
+    const std::vector<CellRows> all = cell_rows(image.size(0), image.size(2), rows);
+    const int64_t part = columns * kCoefficients * depth;
+    std::vector<double> parts(all.size() * 2 * part);
+    torch::stable::parallel_for(0, all.size(), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const CellRows& one = all[i];
+        Slice<S> slice = batch.sample(one.sample);
+        slice.grad = read<S>(grad, one.sample);
+        slice.guide_grad = write<S>(guide_out, one.sample);
+        slice.image_grad = write<S>(image_out, one.sample);
+        batch.kernels.rows_gradients[batch.fits()](slice, one.begin, one.end, &parts[i * 2 * part]);
+      }
+    });
 
-Tensor bilateral_slice_apply(const Tensor& grid, const Tensor& guide, const Tensor& image) {
-  check_slice(grid, guide, image);
-  return image.scalar_type() == ScalarType::Float ? slice_apply<float>(grid, guide, image)
-                                                  : slice_apply<double>(grid, guide, image);
-}
-
-std::tuple<Tensor, Tensor, Tensor> bilateral_slice_apply_backward(const Tensor& grad,
-                                                                  const Tensor& grid,
-                                                                  const Tensor& guide,
-                                                                  const Tensor& image) {
-  check_slice_backward(grad, grid, guide, image);
-  return image.scalar_type() == ScalarType::Float
-             ? slice_apply_backward<float>(grad, grid, guide, image)
-             : slice_apply_backward<double>(grad, grid, guide, image);
-}
+    std::vector<double> sums(grid.numel());
+    for (size_t i = 0; i < all.size(); ++i)
+      for (const auto& [row, half] : {std::pair(all[i].cell, 0), std::pair(all[i].next, 1)})
+        for (int64_t column = 0; column < columns; ++column)
+          for (int64_t entry = 0; entry < kCoefficients * depth; ++entry)
+            sums[((all[i].sample * kCoefficients * depth + entry) * rows + row) * columns +
+                 column] += parts[(2 * i + half) * part + column * kCoefficients * depth + entry];
+    std::copy(sums.begin(), sums.end(), grid_out.mutable_data_ptr<S>());
+  }
+};
 
 }  // namespace
 }  // namespace pydpst
 
 STABLE_TORCH_LIBRARY_IMPL(pydpst, CPU, library) {
-  library.impl("bilateral_slice_apply", TORCH_BOX(&pydpst::bilateral_slice_apply));
+  library.impl("bilateral_slice_apply",
+               TORCH_BOX(&pydpst::bilateral_slice_apply<pydpst::CpuSlice>));
   library.impl("bilateral_slice_apply_backward",
-               TORCH_BOX(&pydpst::bilateral_slice_apply_backward));
+               TORCH_BOX(&pydpst::bilateral_slice_apply_backward<pydpst::CpuSlice>));
 }

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "../checks.h"
+#include "../operators.h"
 #include "processor.h"
 
 namespace pydpst {
@@ -38,35 +38,30 @@ EllpackKernel<S> ellpack_kernel(int64_t a, int64_t b) {
 // Fewer multiplications than this are not worth another thread.
 constexpr int64_t kWorthAThread = 1 << 16;
 
-template <typename S>
-Tensor ellpack(const Tensor& blocks, const Tensor& columns, const Tensor& x) {
-  const int64_t a = blocks.size(2), b = blocks.size(3);
-  Tensor out = torch::stable::new_empty(x, {x.size(0), blocks.size(0), a});
-  const Ellpack<S> matrix{blocks.const_data_ptr<S>(),
-                          columns.const_data_ptr<int64_t>(),
-                          x.const_data_ptr<double>(),
-                          out.mutable_data_ptr<double>(),
-                          blocks.size(0),
-                          blocks.size(1),
-                          x.size(0),
-                          x.size(1)};
-  const auto kernel = ellpack_kernel<S>(a, b);
-  const int64_t row = std::max<int64_t>(1, matrix.vectors * matrix.count * a * b);
-  torch::stable::parallel_for(0, matrix.rows, std::max<int64_t>(1, kWorthAThread / row),
-                              [&](int64_t begin, int64_t end) { kernel(matrix, begin, end); });
-  return out;
-}
+struct CpuEllpack {
+  using Device = HostDevice;
 
-Tensor ellpack_matvec(const Tensor& blocks, const Tensor& columns, const Tensor& x) {
-  check_ellpack(blocks, columns, x);
-  const auto run = blocks.scalar_type() == ScalarType::Float ? ellpack<float> : ellpack<double>;
-  return run(torch::stable::contiguous(blocks), torch::stable::contiguous(columns),
-             torch::stable::contiguous(x));
-}
+  template <typename S>
+  static void product(const Tensor& blocks, const Tensor& columns, const Tensor& x, Tensor& out) {
+    const int64_t a = blocks.size(2), b = blocks.size(3);
+    const Ellpack<S> matrix{blocks.const_data_ptr<S>(),
+                            columns.const_data_ptr<int64_t>(),
+                            x.const_data_ptr<double>(),
+                            out.mutable_data_ptr<double>(),
+                            blocks.size(0),
+                            blocks.size(1),
+                            x.size(0),
+                            x.size(1)};
+    const auto kernel = ellpack_kernel<S>(a, b);
+    const int64_t row = std::max<int64_t>(1, matrix.vectors * matrix.count * a * b);
+    torch::stable::parallel_for(0, matrix.rows, std::max<int64_t>(1, kWorthAThread / row),
+                                [&](int64_t begin, int64_t end) { kernel(matrix, begin, end); });
+  }
+};
 
 }  // namespace
 }  // namespace pydpst
 
 STABLE_TORCH_LIBRARY_IMPL(pydpst, CPU, library) {
-  library.impl("ellpack_matvec", TORCH_BOX(&pydpst::ellpack_matvec));
+  library.impl("ellpack_matvec", TORCH_BOX(&pydpst::ellpack_matvec<pydpst::CpuEllpack>));
 }

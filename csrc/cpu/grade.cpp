@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "../grade_operator.h"
+#include "../operators.h"
 #include "processor.h"
 
 namespace pydpst {
@@ -112,34 +112,32 @@ class GradedBatch {
   std::vector<S> tables_;
 };
 
-struct Host {
-  struct Device {
-    explicit Device(const Tensor&) {}
-  };
+struct CpuGrade {
+  using Device = HostDevice;
 
   template <typename S>
-  static void grade_change(const Tensor& maps, const Tensor& masks, const Tensor& image, bool add,
-                           Tensor& out) {
+  static void change(const Tensor& maps, const Tensor& masks, const Tensor& image, bool add,
+                     Tensor& out) {
     use_huge_pages(out);
     GradedBatch<S> batch(masks, image, maps.size(2));
     batch.read_maps(maps);
     batch.for_parts([&](int64_t, int64_t b, int64_t begin, int64_t end) {
       Graded<S> graded = batch.sample(b);
       graded.add = add;
-      graded.out = out.mutable_data_ptr<S>() + b * out.stride(0);
+      graded.out = write<S>(out, b);
       batch.kernels.apply[batch.fits()](graded, begin, end);
     });
   }
 
   template <typename S>
-  static void grade_maps_gradient(const Tensor& grad, const Tensor& masks, const Tensor& image,
-                                  Tensor& out) {
+  static void maps_gradient(const Tensor& grad, const Tensor& masks, const Tensor& image,
+                            Tensor& out) {
     const GradedBatch<S> batch(masks, image, out.size(2));
     const int64_t samples = out.size(0), size = out.size(1) * out.size(2) * kCoefficients;
     std::vector<double> parts(samples * batch.parts() * size);
     batch.for_parts([&](int64_t part, int64_t b, int64_t begin, int64_t end) {
       Graded<S> graded = batch.sample(b);
-      graded.grad = grad.const_data_ptr<S>() + b * grad.stride(0);
+      graded.grad = read<S>(grad, b);
       batch.kernels.maps_gradient(graded, begin, end, &parts[part * size]);
     });
     for (int64_t i = 0; i < samples * size; ++i) {
@@ -151,19 +149,18 @@ struct Host {
   }
 
   template <typename S>
-  static void grade_pixel_gradients(const Tensor& grad, const Tensor& maps, const Tensor& masks,
-                                    const Tensor& image, bool add, Tensor& masks_out,
-                                    Tensor& image_out) {
+  static void pixel_gradients(const Tensor& grad, const Tensor& maps, const Tensor& masks,
+                              const Tensor& image, bool add, Tensor& masks_out, Tensor& image_out) {
     use_huge_pages(masks_out);
     use_huge_pages(image_out);
     GradedBatch<S> batch(masks, image, maps.size(2));
     batch.read_maps(maps);
     batch.for_parts([&](int64_t, int64_t b, int64_t begin, int64_t end) {
       Graded<S> graded = batch.sample(b);
-      graded.grad = grad.const_data_ptr<S>() + b * grad.stride(0);
+      graded.grad = read<S>(grad, b);
       graded.add = add;
-      graded.out = image_out.mutable_data_ptr<S>() + b * image_out.stride(0);
-      graded.masks_out = masks_out.mutable_data_ptr<S>() + b * masks_out.stride(0);
+      graded.out = write<S>(image_out, b);
+      graded.masks_out = write<S>(masks_out, b);
       batch.kernels.pixel_gradients[batch.fits()](graded, begin, end);
     });
   }
@@ -173,9 +170,9 @@ struct Host {
 }  // namespace pydpst
 
 STABLE_TORCH_LIBRARY_IMPL(pydpst, CPU, library) {
-  library.impl("grade_change", TORCH_BOX(&pydpst::grade_change<pydpst::Host>));
+  library.impl("grade_change", TORCH_BOX(&pydpst::grade_change<pydpst::CpuGrade>));
   library.impl("grade_change_maps_gradient",
-               TORCH_BOX(&pydpst::grade_change_maps_gradient<pydpst::Host>));
+               TORCH_BOX(&pydpst::grade_change_maps_gradient<pydpst::CpuGrade>));
   library.impl("grade_change_pixel_gradients",
-               TORCH_BOX(&pydpst::grade_change_pixel_gradients<pydpst::Host>));
+               TORCH_BOX(&pydpst::grade_change_pixel_gradients<pydpst::CpuGrade>));
 }

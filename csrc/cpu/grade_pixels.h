@@ -101,14 +101,14 @@ void grade_pixel_gradients(const Graded<S>& graded, int64_t begin, int64_t end) 
 constexpr int kKnots = 4, kEntries = PYDPST_VECTOR_BYTES == 64 ? 4 : 2, kVectors = 16;
 
 template <typename S>
-struct PixelVectors {
+struct GradePixels {
   Vector<S> colour[kVectors][3], gradient[kVectors][3], entries[kVectors][kCoefficients];
   int size = 0;
 };
 
 // What the pixels of one region add to the gradients of the coefficients; whether there are any.
 template <typename S>
-PYDPST_INLINE bool fill_entries(PixelVectors<S>& pixels, const S* mask, int64_t count) {
+PYDPST_INLINE bool fill_entries(GradePixels<S>& pixels, const S* mask, int64_t count) {
   constexpr int lanes = Lanes<S>::count;
   typename Lanes<S>::Index any = {};
   for (int i = 0; i < pixels.size; ++i) {
@@ -127,7 +127,7 @@ PYDPST_INLINE bool fill_entries(PixelVectors<S>& pixels, const S* mask, int64_t 
 
 // Adds them to the region's sums (groups of knots, 12, kKnots, lanes), each by its knots' weights.
 template <typename S>
-PYDPST_INLINE void add_entries(const PixelVectors<S>& pixels, const S* weights, int64_t groups,
+PYDPST_INLINE void add_entries(const GradePixels<S>& pixels, const S* weights, int64_t groups,
                                S* sums) {
   constexpr int lanes = Lanes<S>::count;
   for (int64_t group = 0; group < groups; ++group) {
@@ -160,7 +160,7 @@ void grade_maps_gradient(const Graded<S>& graded, int64_t begin, int64_t end, do
   const int64_t groups = (graded.knots + kKnots - 1) / kKnots;
   const int64_t region_sums = groups * kCoefficients * kKnots * lanes;
   std::vector<S> sums(graded.regions * region_sums), weights(kVectors * groups * kKnots * lanes);
-  PixelVectors<S> pixels;
+  GradePixels<S> pixels;
   for (int64_t first = begin; first < end; first += kVectors * lanes) {
     const int64_t last = std::min(first + kVectors * lanes, end);
     pixels.size = 0;

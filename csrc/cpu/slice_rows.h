@@ -65,40 +65,43 @@ void slice_rows(const Slice<S>& slice, int64_t begin, int64_t end) {
         const Position<S> at(slice, load(slice.guide + i, count), x, count);
         Vector<S> matrix[kCoefficients], slope[kCoefficients], colour[3], out[3];
         interpolate<Fits>(slice, left, right, at, matrix, slope);
-        PYDPST_UNROLL for (int c = 0; c < 3; ++c) colour[c] =
-            load(slice.image + c * plane + i, count);
+        PYDPST_UNROLL for (int c = 0; c < 3; ++c) {
+          colour[c] = load(slice.image + c * plane + i, count);
+        }
         transform(matrix, colour, out);
-        PYDPST_UNROLL for (int c = 0; c < 3; ++c) store(slice.out + c * plane + i, out[c], count);
+        PYDPST_UNROLL for (int c = 0; c < 3; ++c) {
+          store(slice.out + c * plane + i, out[c], count);
+        }
       }
     }
   }
 }
 
-// Sums over the pixels of a band of rows, for each run and coefficient and for groups of kGroup
+// Sums over the pixels of some rows, for each run and coefficient and for groups of kGroup
 // depths: of the gradient times the weight of the depth, and of that times how far the pixel is
 // across. Each lane has a sum of its own.
 constexpr int kGroup = 4, kSums = 2 * kGroup;
 
 // Vectors of pixels that are worked on together: what they share stays in the first-level cache.
-constexpr int kBatch = 8;
+constexpr int kVectors = 8;
 
 template <typename S>
-struct Batch {
-  Vector<S> colour[kBatch][3], gradient[kBatch][3], across[kBatch];
+struct SlicePixels {
+  Vector<S> colour[kVectors][3], gradient[kVectors][3], across[kVectors];
   int size = 0;
 };
 
-// Adds a batch of pixels of one run to its sums, of the rows above and below.
+// Adds pixels of one run to its sums, of the rows above and below.
 template <typename S>
-void add_batch(const Batch<S>& batch, const S* weights, int64_t groups, S fraction, S* above,
-               S* below) {
+void add_pixels(const SlicePixels<S>& pixels, const S* weights, int64_t groups, S fraction,
+                S* above, S* below) {
   constexpr int lanes = Lanes<S>::count;
   for (int c = 0; c < kCoefficients; ++c) {
     for (int64_t group = 0; group < groups; ++group) {
       Vector<S> sums[kSums] = {};
-      for (int i = 0; i < batch.size; ++i) {
-        const Vector<S> value = entry_gradient(c, batch.colour[i], batch.gradient[i]);
-        const Vector<S> across = value * batch.across[i];
+      for (int i = 0; i < pixels.size; ++i) {
+        const Vector<S> value = entry_gradient(c, pixels.colour[i], pixels.gradient[i]);
+        const Vector<S> across = value * pixels.across[i];
         const S* weight = weights + (i * groups + group) * kGroup * lanes;
         PYDPST_UNROLL for (int z = 0; z < kGroup; ++z) {
           const Vector<S> w = load(weight + z * lanes);
@@ -137,15 +140,15 @@ void add_lanes(const Slice<S>& slice, const S* sums, int64_t groups, double* out
   }
 }
 
-// The gradients in guide and image of a band of rows between the same two rows of cells, and the
-// band's part of the gradients in those: parts is (2, columns, 12, depth), of zeros.
+// The gradients in guide and image of some rows between the same two rows of cells, and their
+// part of the gradients in those: parts is (2, columns, 12, depth), of zeros.
 template <bool Fits, typename S>
-void slice_band_gradients(const Slice<S>& slice, int64_t begin, int64_t end, double* parts) {
+void slice_rows_gradients(const Slice<S>& slice, int64_t begin, int64_t end, double* parts) {
   constexpr int lanes = Lanes<S>::count;
   const int64_t plane = slice.height * slice.width, cell = kCoefficients * slice.padded_depth;
   const int64_t groups = (slice.depth + kGroup - 1) / kGroup;
   const int64_t run_sums = kCoefficients * groups * kSums * lanes;
-  std::vector<S> row(slice.columns * cell), weights(kBatch * groups * kGroup * lanes);
+  std::vector<S> row(slice.columns * cell), weights(kVectors * groups * kGroup * lanes);
   std::vector<S> above(slice.runs->size() * run_sums), below(above.size());
   const Vector<S> zero = {}, last = zero + S(slice.depth - 1);
   for (int64_t y = begin; y < end; ++y) {
@@ -153,36 +156,37 @@ void slice_band_gradients(const Slice<S>& slice, int64_t begin, int64_t end, dou
     for (size_t r = 0; r < slice.runs->size(); ++r) {
       const Run& run = (*slice.runs)[r];
       const S *left = &row[run.cell * cell], *right = &row[run.next * cell];
-      Batch<S> batch;
+      SlicePixels<S> pixels;
       for (int64_t x = run.begin; x < run.end; x += lanes) {
         const int64_t count = std::min<int64_t>(lanes, run.end - x), i = y * slice.width + x;
         const Position<S> at(slice, load(slice.guide + i, count), x, count);
         Vector<S> matrix[kCoefficients], slope[kCoefficients], out[3];
         interpolate<Fits>(slice, left, right, at, matrix, slope);
-        Vector<S>*colour = batch.colour[batch.size], *gradient = batch.gradient[batch.size];
+        Vector<S>*colour = pixels.colour[pixels.size], *gradient = pixels.gradient[pixels.size];
         PYDPST_UNROLL for (int c = 0; c < 3; ++c) {
           colour[c] = load(slice.image + c * plane + i, count);
           gradient[c] = load(slice.grad + c * plane + i, count);
         }
         colour_gradient(matrix, gradient, out);
-        PYDPST_UNROLL for (int c = 0; c < 3; ++c)
-            store(slice.image_grad + c * plane + i, out[c], count);
+        PYDPST_UNROLL for (int c = 0; c < 3; ++c) {
+          store(slice.image_grad + c * plane + i, out[c], count);
+        }
         transform(slope, colour, out);
         const Vector<S> along = out[0] * gradient[0] + out[1] * gradient[1] + out[2] * gradient[2];
         const auto inside = at.depth > zero && at.depth < last;
         store(slice.guide_grad + i, inside ? along * S(slice.depth) : zero, count);
 
-        batch.across[batch.size] = at.across;
+        pixels.across[pixels.size] = at.across;
         for (int64_t z = 0; z < groups * kGroup; ++z) {
           const Vector<S> distance = at.depth - S(z);
           const Vector<S> weight = S(1) - (distance < zero ? -distance : distance);
-          store(&weights[(batch.size * groups * kGroup + z) * lanes],
+          store(&weights[(pixels.size * groups * kGroup + z) * lanes],
                 weight > zero ? weight : zero);
         }
-        if (++batch.size == kBatch || x + lanes >= run.end) {
-          add_batch(batch, weights.data(), groups, fraction, &above[r * run_sums],
-                    &below[r * run_sums]);
-          batch.size = 0;
+        if (++pixels.size == kVectors || x + lanes >= run.end) {
+          add_pixels(pixels, weights.data(), groups, fraction, &above[r * run_sums],
+                     &below[r * run_sums]);
+          pixels.size = 0;
         }
       }
     }
@@ -195,4 +199,4 @@ template <typename S>
 constexpr SliceKernels<S> slice_kernels{
     Lanes<S>::count,
     {slice_rows<false, S>, slice_rows<true, S>},
-    {slice_band_gradients<false, S>, slice_band_gradients<true, S>}};
+    {slice_rows_gradients<false, S>, slice_rows_gradients<true, S>}};

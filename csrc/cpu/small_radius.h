@@ -40,7 +40,7 @@ class SmallTile {
         left_(std::max<int64_t>(tile.left - kReach, 0)),
         pixels_(std::min(tile.right + kReach, call.width) - left_),
         windows_(pixels_ - kReach),
-        stride_(padded(pixels_ + 2 * kLanes)),
+        stride_(padded<double>(pixels_ + 2 * kLanes)),
         source_(call, std::max<int64_t>(tile.top - kReach, 0), left_),
         inputs_(kSide * Op::inputs * stride_),
         models_(kSide * Op::models * stride_),
@@ -72,8 +72,8 @@ class SmallTile {
   const Tile& tile_;
   const int64_t rows_, columns_;                    // of windows
   const int64_t left_, pixels_, windows_, stride_;  // the pixel columns that the windows cover
-  const Inputs<Op, S> source_;
-  Buffer inputs_, models_, windows_across_, out_;
+  const TileInputs<Op, S> source_;
+  Buffer<double> inputs_, models_, windows_across_, out_;
 
   // Rows of the last 2r + 1; zeros beyond the pixels.
   double* inputs(int64_t y) { return inputs_.data() + y % kSide * Op::inputs * stride_; }
@@ -85,7 +85,7 @@ class SmallTile {
       T input[Op::inputs];
       source_.at(y, left_ + x, input);
       source_.prefetch(y + 1, left_ + x);
-      PYDPST_UNROLL for (int i = 0; i < Op::inputs; ++i) store(row + i * stride_ + x, input[i]);
+      PYDPST_UNROLL for (int i = 0; i < Op::inputs; ++i) { store(row + i * stride_ + x, input[i]); }
     });
   }
 
@@ -94,11 +94,13 @@ class SmallTile {
                                         Vector* sum) {
     PYDPST_UNROLL for (int dy = 0; dy < kSide; ++dy) {
       Vector input[Op::inputs], feature[Op::features];
-      PYDPST_UNROLL for (int i = 0; i < Op::inputs; ++i) input[i] =
-          load<Vector>(rows[dy] + i * stride + x);
+      PYDPST_UNROLL for (int i = 0; i < Op::inputs; ++i) {
+        input[i] = load<Vector>(rows[dy] + i * stride + x);
+      }
       Op::feature(input, feature);
-      PYDPST_UNROLL for (int i = 0; i < Op::features; ++i) sum[i] =
-          dy == 0 ? feature[i] : sum[i] + feature[i];
+      PYDPST_UNROLL for (int i = 0; i < Op::features; ++i) {
+        sum[i] = dy == 0 ? feature[i] : sum[i] + feature[i];
+      }
     }
   }
 
@@ -128,7 +130,7 @@ class SmallTile {
 
     Vector columns[Op::features], before[Op::models];
     if constexpr (Fits) column_sums(rows, stride, 0, columns);
-    PYDPST_UNROLL for (int i = 0; i < Op::models; ++i) before[i] = Vector{};
+    PYDPST_UNROLL for (int i = 0; i < Op::models; ++i) { before[i] = Vector{}; }
     for (int64_t x = 0; x < end; x += kLanes) {
       Vector model[Op::models], sums[Op::models];
       if constexpr (Fits) {
@@ -144,22 +146,25 @@ class SmallTile {
         }
         Op::fit(feature, whitening, kInverseSize, model);
         if (x >= whole) {
-          PYDPST_UNROLL for (int i = 0; i < Op::models; ++i) model[i] =
-              first_lanes(model[i], windows - x);
+          PYDPST_UNROLL for (int i = 0; i < Op::models; ++i) {
+            model[i] = first_lanes(model[i], windows - x);
+          }
         }
       } else {
-        PYDPST_UNROLL for (int i = 0; i < Op::models; ++i) model[i] = Vector{};
+        PYDPST_UNROLL for (int i = 0; i < Op::models; ++i) { model[i] = Vector{}; }
       }
       PYDPST_UNROLL for (int i = 0; i < Op::models; ++i) {
         store(fitted + i * stride + x, model[i]);
-        PYDPST_UNROLL for (int dy = 1; dy <= kReach; ++dy) model[i] +=
-            load<Vector>(kept[dy] + i * stride + x);
+        PYDPST_UNROLL for (int dy = 1; dy <= kReach; ++dy) {
+          model[i] += load<Vector>(kept[dy] + i * stride + x);
+        }
         sums[i] = sum_behind<Radius>(before[i], model[i]);
         before[i] = model[i];
       }
       Vector input[Op::inputs], out[Op::outputs];
-      PYDPST_UNROLL for (int i = 0; i < Op::inputs; ++i) input[i] =
-          load<Vector>(rows[0] + i * stride + x);
+      PYDPST_UNROLL for (int i = 0; i < Op::inputs; ++i) {
+        input[i] = load<Vector>(rows[0] + i * stride + x);
+      }
       Op::gather(sums, input, Vector(load<Vector>(across + x) * down), out);
       PYDPST_UNROLL for (int i = 0; i < Op::outputs; ++i) {
         store(out_row + i * stride + x, out[i]);

@@ -53,12 +53,12 @@ PYDPST_INLINE Vector join(Vector low, Vector high) {
 
 // The pixels of a sample as an Op's inputs, relative to the tile's first pixel.
 template <typename Op, typename S>
-struct Inputs {
+struct TileInputs {
   const Call<S>& call;
   const S* plane[Op::inputs];
   double centre[Op::inputs];
 
-  Inputs(const Call<S>& call, int64_t y, int64_t x) : call(call) {
+  TileInputs(const Call<S>& call, int64_t y, int64_t x) : call(call) {
     const int64_t pixel = y * call.width + x;
     for (int i = 0; i < Op::inputs; ++i) {
       const S* first = i < Op::guide ? call.image + i * call.plane : call.p;

@@ -35,9 +35,9 @@ __global__ void __launch_bounds__(kThreads)
     matrix[c] = left + across * (right - left);
   }
   const int64_t first = sample * 3 * plane + pixel;
-  PYDPST_UNROLL for (int c = 0; c < 3; ++c) colour[c] = image[first + c * plane];
+  PYDPST_UNROLL for (int c = 0; c < 3; ++c) { colour[c] = image[first + c * plane]; }
   transform(matrix, colour, result);
-  PYDPST_UNROLL for (int c = 0; c < 3; ++c) out[first + c * plane] = result[c];
+  PYDPST_UNROLL for (int c = 0; c < 3; ++c) { out[first + c * plane] = result[c]; }
 }
 
 template <typename S, typename Launch>

@@ -4,7 +4,7 @@
 // for bit.
 #pragma once
 
-#include "grid.cuh"
+#include "sums.cuh"
 
 namespace pydpst {
 namespace {
@@ -44,7 +44,7 @@ __device__ bool interpolate(const Cells<S>& cells, const Place& y, const Place& 
   const S at = depth_position<S>(guide, cells.depth);
   const int64_t below = smaller(int64_t(at), larger(cells.depth - 2, 0));
   const int64_t above = smaller(below + 1, cells.depth - 1);
-  PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) matrix[c] = slope[c] = 0;
+  PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) { matrix[c] = slope[c] = 0; }
   PYDPST_UNROLL for (int corner = 0; corner < 4; ++corner) {
     const int64_t row = corner / 2 ? y.next : y.cell, column = corner % 2 ? x.next : x.cell;
     const S weight =
@@ -60,7 +60,7 @@ __device__ bool interpolate(const Cells<S>& cells, const Place& y, const Place& 
     }
   }
   const S fraction = at - S(below);
-  PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) matrix[c] += fraction * slope[c];
+  PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) { matrix[c] += fraction * slope[c]; }
   return at > 0 && at < S(cells.depth - 1);
 }
 
@@ -80,10 +80,10 @@ __global__ void __launch_bounds__(kThreads)
   S matrix[kCoefficients], slope[kCoefficients], colour[3], result[3];
   const bool inside = interpolate(cells, y, x, guide[i], matrix, slope);
   const int64_t first = sample * 3 * plane + pixel;
-  PYDPST_UNROLL for (int c = 0; c < 3; ++c) colour[c] = image[first + c * plane];
+  PYDPST_UNROLL for (int c = 0; c < 3; ++c) { colour[c] = image[first + c * plane]; }
   if constexpr (Backward) {
     S gradient[3];
-    PYDPST_UNROLL for (int c = 0; c < 3; ++c) gradient[c] = grad[first + c * plane];
+    PYDPST_UNROLL for (int c = 0; c < 3; ++c) { gradient[c] = grad[first + c * plane]; }
     transform(slope, colour, result);
     const S along = result[0] * gradient[0] + result[1] * gradient[1] + result[2] * gradient[2];
     guide_grad[i] = inside ? along * S(depth) : S(0);
@@ -91,7 +91,7 @@ __global__ void __launch_bounds__(kThreads)
   } else {
     transform(matrix, colour, result);
   }
-  PYDPST_UNROLL for (int c = 0; c < 3; ++c) out[first + c * plane] = result[c];
+  PYDPST_UNROLL for (int c = 0; c < 3; ++c) { out[first + c * plane] = result[c]; }
 }
 
 // How much a cell counts at a place.
@@ -146,19 +146,15 @@ __global__ void __launch_bounds__(kThreads)
         const S distance = at - S(first_depth + z);
         const S near = S(1) - (distance < 0 ? -distance : distance);
         const S share = near > 0 ? near : S(0);
-        PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) own[z][c] +=
-            share * entry_gradient(c, colour, gradient);
+        PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) {
+          own[z][c] += share * entry_gradient(c, colour, gradient);
+        }
       }
     }
   }
   PYDPST_UNROLL for (int z = 0; z < kDepths; ++z) {
-    PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) sums[c][threadIdx.x] = own[z][c];
-    __syncthreads();
-    for (int half = kThreads / 2; half > 0; half /= 2) {
-      for (int i = threadIdx.x; i < kCoefficients * half; i += kThreads)
-        sums[i / half][i % half] += sums[i / half][i % half + half];
-      __syncthreads();
-    }
+    PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) { sums[c][threadIdx.x] = own[z][c]; }
+    add_threads(sums);
     if (threadIdx.x < kCoefficients && first_depth + z < depth)
       out[((((part * samples + sample) * kCoefficients + threadIdx.x) * depth + first_depth + z) *
                rows +
@@ -167,15 +163,6 @@ __global__ void __launch_bounds__(kThreads)
           column] = sums[threadIdx.x][0];
     __syncthreads();
   }
-}
-
-template <typename S>
-__global__ void __launch_bounds__(kThreads) add_parts_kernel(const S* parts, S* out, int64_t size) {
-  const int64_t i = item();
-  if (i >= size) return;
-  S sum = 0;
-  for (int part = 0; part < kParts; ++part) sum += parts[part * size + i];
-  out[i] = sum;
 }
 
 // The shape of a call.
@@ -217,7 +204,8 @@ void slice_apply_backward(const Launch& launch, const SliceShape& shape, const S
   launch(grid_gradient_kernel<S>, kParts * shape.samples * groups * shape.rows * shape.columns,
          guide, image, grad, parts, shape.samples, shape.height, shape.width, shape.depth,
          shape.rows, shape.columns);
-  launch(add_parts_kernel<S>, blocks_for(shape.cells()), parts, grid_grad, shape.cells());
+  launch(add_parts_kernel<S>, blocks_for(shape.cells()), parts, grid_grad, shape.cells(),
+         int64_t(kParts));
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 // A colour grade by region on CUDA devices.
 
-#include "../grade_operator.h"
 #include "grade.cuh"
 #include "launch.cuh"
 
@@ -11,22 +10,19 @@ GradeShape shape_of(const Tensor& masks, const Tensor& image, int64_t knots) {
   return {image.size(0), masks.size(1), knots, image.size(2) * image.size(3)};
 }
 
-struct Cuda {
-  struct Device {
-    explicit Device(const Tensor& tensor) : guard(tensor.get_device_index()) {}
-    torch::stable::accelerator::DeviceGuard guard;
-  };
+struct CudaGrade {
+  using Device = CudaDevice;
 
   template <typename S>
-  static void grade_change(const Tensor& maps, const Tensor& masks, const Tensor& image, bool add,
-                           Tensor& out) {
+  static void change(const Tensor& maps, const Tensor& masks, const Tensor& image, bool add,
+                     Tensor& out) {
     launch_change(Launch(image), shape_of(masks, image, maps.size(2)), read<S>(maps, 0),
                   read<S>(masks, 0), read<S>(image, 0), add, write<S>(out, 0));
   }
 
   template <typename S>
-  static void grade_maps_gradient(const Tensor& grad, const Tensor& masks, const Tensor& image,
-                                  Tensor& out) {
+  static void maps_gradient(const Tensor& grad, const Tensor& masks, const Tensor& image,
+                            Tensor& out) {
     const GradeShape shape = shape_of(masks, image, out.size(2));
     Tensor parts = torch::stable::new_empty(out, {grade_parts(shape) * out.numel()});
     launch_maps_gradient(Launch(image), shape, read<S>(grad, 0), read<S>(masks, 0),
@@ -34,9 +30,8 @@ struct Cuda {
   }
 
   template <typename S>
-  static void grade_pixel_gradients(const Tensor& grad, const Tensor& maps, const Tensor& masks,
-                                    const Tensor& image, bool add, Tensor& masks_out,
-                                    Tensor& image_out) {
+  static void pixel_gradients(const Tensor& grad, const Tensor& maps, const Tensor& masks,
+                              const Tensor& image, bool add, Tensor& masks_out, Tensor& image_out) {
     launch_pixel_gradients(Launch(image), shape_of(masks, image, maps.size(2)), read<S>(grad, 0),
                            read<S>(maps, 0), read<S>(masks, 0), read<S>(image, 0), add,
                            write<S>(masks_out, 0), write<S>(image_out, 0));
@@ -47,9 +42,9 @@ struct Cuda {
 }  // namespace pydpst
 
 STABLE_TORCH_LIBRARY_IMPL(pydpst, CUDA, library) {
-  library.impl("grade_change", TORCH_BOX(&pydpst::grade_change<pydpst::Cuda>));
+  library.impl("grade_change", TORCH_BOX(&pydpst::grade_change<pydpst::CudaGrade>));
   library.impl("grade_change_maps_gradient",
-               TORCH_BOX(&pydpst::grade_change_maps_gradient<pydpst::Cuda>));
+               TORCH_BOX(&pydpst::grade_change_maps_gradient<pydpst::CudaGrade>));
   library.impl("grade_change_pixel_gradients",
-               TORCH_BOX(&pydpst::grade_change_pixel_gradients<pydpst::Cuda>));
+               TORCH_BOX(&pydpst::grade_change_pixel_gradients<pydpst::CudaGrade>));
 }

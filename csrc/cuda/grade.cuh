@@ -3,7 +3,7 @@
 // part of the image. No atomics, so results repeat bit for bit.
 #pragma once
 
-#include "grid.cuh"
+#include "sums.cuh"
 
 namespace pydpst {
 namespace {
@@ -137,27 +137,12 @@ __global__ void __launch_bounds__(kThreads)
   }
   PYDPST_UNROLL for (int k = 0; k < kKnots; ++k) {
     PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) { sums[c][threadIdx.x] = own[k][c]; }
-    __syncthreads();
-    for (int half = kThreads / 2; half > 0; half /= 2) {
-      for (int i = threadIdx.x; i < kCoefficients * half; i += kThreads)
-        sums[i / half][i % half] += sums[i / half][i % half + half];
-      __syncthreads();
-    }
+    add_threads(sums);
     if (threadIdx.x < kCoefficients && first_knot + k < shape.knots)
       out[part * shape.coefficients() + (region * shape.knots + first_knot + k) * kCoefficients +
           threadIdx.x] = sums[threadIdx.x][0];
     __syncthreads();
   }
-}
-
-template <typename S>
-__global__ void __launch_bounds__(kThreads)
-    add_parts_kernel(const S* parts, S* out, int64_t size, int64_t count) {
-  const int64_t i = item();
-  if (i >= size) return;
-  S sum = 0;
-  for (int64_t part = 0; part < count; ++part) sum += parts[part * size + i];
-  out[i] = sum;
 }
 
 template <typename S, typename Launch>

@@ -9,8 +9,8 @@ namespace {
 
 #include "../moments.h"
 
-// A power of two, which sums by halves need, and whole warps. The tests, which run the threads one
-// by one, set fewer.
+// A power of two, which the sums by halves of sums.cuh need, and whole warps. The tests, which run
+// the threads one by one, set fewer.
 #ifndef PYDPST_THREADS
 #define PYDPST_THREADS 256
 #endif

@@ -6,11 +6,20 @@
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/macros.h>
 
-#include "../checks.h"
+#include "../operators.h"
 #include "grid.cuh"
 
 namespace pydpst {
 namespace {
+
+// What operators.h asks of a back end.
+class CudaDevice {
+ public:
+  explicit CudaDevice(const Tensor& tensor) : guard_(tensor.get_device_index()) {}
+
+ private:
+  torch::stable::accelerator::DeviceGuard guard_;
+};
 
 // Launches kernels of kThreads threads a block on the caller's stream of a tensor's device.
 class Launch {

@@ -14,152 +14,94 @@ Tensor new_workspace(const Tensor& image, int64_t planes, int64_t radius) {
   return torch::stable::new_empty(image, {size}, ScalarType::Double);
 }
 
-template <typename S, int G>
-void whitening(const Tensor& image, Tensor& out, double eps, int64_t radius) {
-  Tensor workspace = new_workspace(image, Whitening<G>::features, radius);
-  for (int64_t b = 0; b < image.size(0); ++b)
-    whitening_sums<S, G>(Launch(image), read<S>(image, b), eps, write<S>(out, b), image.size(2),
-                         image.size(3), radius, workspace.mutable_data_ptr<double>());
-}
+struct CudaMatting {
+  using Device = CudaDevice;
 
-template <typename S, int G>
-void matvec(const Tensor& image, const Tensor& whitening, const Tensor& p, Tensor& out,
-            int64_t radius) {
-  const Launch launch(image);
-  const int64_t height = image.size(2), width = image.size(3);
-  if (radius <= 2) {
-    const auto run = radius == 1 ? small_windows<S, G, 1, Launch> : small_windows<S, G, 2, Launch>;
-    run(launch, read<S>(image, 0), read<S>(whitening, 0), read<S>(p, 0), write<S>(out, 0),
-        p.size(0), p.size(1), height, width);
-    return;
+  template <typename S, int G>
+  static void whitening(const Tensor& image, double eps, int64_t radius, Tensor& out) {
+    Tensor workspace = new_workspace(image, Whitening<G>::features, radius);
+    for (int64_t b = 0; b < image.size(0); ++b)
+      whitening_sums<S, G>(Launch(image), read<S>(image, b), eps, write<S>(out, b), image.size(2),
+                           image.size(3), radius, workspace.mutable_data_ptr<double>());
   }
-  using Op = Product<G, 1>;
-  Tensor workspace = new_workspace(image, kWorkspacePlanes<Op>, radius);
-  for (int64_t b = 0; b < p.size(0); ++b)
-    for (int64_t c = 0; c < p.size(1); ++c)
-      window_sums(launch,
-                  Inputs<Op, S>{read<S>(image, b), read<S>(p, b) + c * height * width, nullptr},
-                  read<S>(whitening, b), false, write<S>(out, b) + c * height * width, height,
-                  width, radius, workspace.mutable_data_ptr<double>());
-}
 
-template <typename S, int G>
-void diagonal(const Tensor& image, const Tensor& whitening, Tensor& out, int64_t radius) {
-  using Op = Diagonal<G>;
-  const int64_t height = image.size(2), width = image.size(3);
-  Tensor workspace = new_workspace(image, kWorkspacePlanes<Op>, radius);
-  for (int64_t b = 0; b < image.size(0); ++b)
-    window_sums(Launch(image), Inputs<Op, S>{read<S>(image, b), nullptr, nullptr},
-                read<S>(whitening, b), false, write<S>(out, b), height, width, radius,
-                workspace.mutable_data_ptr<double>());
-}
+  template <typename S, int G>
+  static void matvec(const Tensor& image, const Tensor& whitening, const Tensor& p, int64_t radius,
+                     Tensor& out) {
+    const Launch launch(image);
+    const int64_t height = image.size(2), width = image.size(3);
+    if (radius <= 2) {
+      const auto run =
+          radius == 1 ? small_windows<S, G, 1, Launch> : small_windows<S, G, 2, Launch>;
+      run(launch, read<S>(image, 0), read<S>(whitening, 0), read<S>(p, 0), write<S>(out, 0),
+          p.size(0), p.size(1), height, width);
+      return;
+    }
+    using Op = Product<G, 1>;
+    Tensor workspace = new_workspace(image, kWorkspacePlanes<Op>, radius);
+    for (int64_t b = 0; b < p.size(0); ++b)
+      for (int64_t c = 0; c < p.size(1); ++c)
+        window_sums(
+            launch,
+            InputPlanes<Op, S>{read<S>(image, b), read<S>(p, b) + c * height * width, nullptr},
+            read<S>(whitening, b), false, write<S>(out, b) + c * height * width, height, width,
+            radius, workspace.mutable_data_ptr<double>());
+  }
 
-template <typename S, int G>
-void image_gradient(const Tensor& image, const Tensor& whitening, const Tensor& p, const Tensor& q,
-                    Tensor& out, int64_t radius) {
-  using Op = ImageGradient<G>;
-  const int64_t height = image.size(2), width = image.size(3);
-  Tensor workspace = new_workspace(image, kWorkspacePlanes<Op>, radius);
-  for (int64_t b = 0; b < p.size(0); ++b)
-    for (int64_t c = 0; c < p.size(1); ++c)
-      window_sums(Launch(image),
-                  Inputs<Op, S>{read<S>(image, b), read<S>(p, b) + c * height * width,
-                                read<S>(q, b) + c * height * width},
-                  read<S>(whitening, b), c > 0, write<S>(out, b), height, width, radius,
+  // A device is wide enough for all pixels, so tiles only serve the CPU.
+  template <typename S, int G>
+  static void free_matvec(const Tensor& image, const Tensor& whitening, const Tensor& slots,
+                          const Tensor& tiles, const Tensor& x, int64_t radius, Tensor& out) {
+    const int64_t pixels = slots.numel(), vectors = x.size(0), count = x.size(1);
+    const Launch launch(x);
+    const auto run = [&](auto kernel, const Tensor& from, Tensor& to) {
+      launch(kernel, blocks_for(vectors * pixels), from.const_data_ptr<S>(),
+             slots.const_data_ptr<int64_t>(), to.mutable_data_ptr<S>(), vectors, pixels, count);
+    };
+    Tensor planes = torch::stable::new_empty(x, {1, vectors, image.size(2), image.size(3)});
+    Tensor products = new_like(planes);
+    run(spread_kernel<S>, x, planes);
+    matvec<S, G>(image, whitening, planes, radius, products);
+    run(collect_kernel<S>, products, out);
+  }
+
+  template <typename S, int G>
+  static void diagonal(const Tensor& image, const Tensor& whitening, int64_t radius, Tensor& out) {
+    using Op = Diagonal<G>;
+    const int64_t height = image.size(2), width = image.size(3);
+    Tensor workspace = new_workspace(image, kWorkspacePlanes<Op>, radius);
+    for (int64_t b = 0; b < image.size(0); ++b)
+      window_sums(Launch(image), InputPlanes<Op, S>{read<S>(image, b), nullptr, nullptr},
+                  read<S>(whitening, b), false, write<S>(out, b), height, width, radius,
                   workspace.mutable_data_ptr<double>());
-}
+  }
 
-// Calls body<S, G>() for the guide image's type and number of channels.
-template <typename Body>
-void dispatch(const Tensor& image, const Body& body) {
-  const bool is_float = image.scalar_type() == ScalarType::Float;
-  if (image.size(1) == 1)
-    is_float ? body.template operator()<float, 1>() : body.template operator()<double, 1>();
-  else
-    is_float ? body.template operator()<float, 3>() : body.template operator()<double, 3>();
-}
-
-Tensor matting_whitening(const Tensor& image, double eps, int64_t radius) {
-  check_guide(image, radius);
-  const torch::stable::accelerator::DeviceGuard device(image.get_device_index());
-  const Tensor guide = torch::stable::contiguous(image);
-  Tensor out = new_whitening(guide, radius);
-  dispatch(guide, [&]<typename S, int G>() { whitening<S, G>(guide, out, eps, radius); });
-  return out;
-}
-
-Tensor matting_matvec(const Tensor& image, const Tensor& whitening, const Tensor& p,
-                      int64_t radius) {
-  check_matvec(image, whitening, p, radius);
-  const torch::stable::accelerator::DeviceGuard device(image.get_device_index());
-  const Tensor guide = torch::stable::contiguous(image);
-  const Tensor matrices = torch::stable::contiguous(whitening);
-  const Tensor signal = torch::stable::contiguous(p);
-  Tensor out = torch::stable::new_empty(signal, signal.sizes());
-  dispatch(guide, [&]<typename S, int G>() { matvec<S, G>(guide, matrices, signal, out, radius); });
-  return out;
-}
-
-template <typename S>
-Tensor free_matvec(const Tensor& image, const Tensor& whitening, const Tensor& slots,
-                   const Tensor& x, int64_t radius) {
-  const int64_t pixels = slots.numel(), vectors = x.size(0), count = x.size(1);
-  const Launch launch(x);
-  const auto run = [&](auto kernel, const Tensor& from, Tensor& to) {
-    launch(kernel, blocks_for(vectors * pixels), from.const_data_ptr<S>(),
-           slots.const_data_ptr<int64_t>(), to.mutable_data_ptr<S>(), vectors, pixels, count);
-  };
-  Tensor planes = torch::stable::new_empty(x, {1, vectors, image.size(2), image.size(3)});
-  run(spread_kernel<S>, x, planes);
-  Tensor out = torch::stable::new_zeros(x, x.sizes());
-  run(collect_kernel<S>, matting_matvec(image, whitening, planes, radius), out);
-  return out;
-}
-
-// A device is wide enough for all pixels, so tiles only serve the CPU.
-Tensor matting_free_matvec(const Tensor& image, const Tensor& whitening, const Tensor& slots,
-                           const Tensor& tiles, const Tensor& x, int64_t radius) {
-  check_free_matvec(image, whitening, slots, tiles, x, radius);
-  const torch::stable::accelerator::DeviceGuard device(image.get_device_index());
-  const auto run = x.scalar_type() == ScalarType::Float ? free_matvec<float> : free_matvec<double>;
-  return run(image, whitening, torch::stable::contiguous(slots), torch::stable::contiguous(x),
-             radius);
-}
-
-Tensor matting_diagonal(const Tensor& image, const Tensor& whitening, int64_t radius) {
-  check_whitening(image, whitening, radius);
-  const torch::stable::accelerator::DeviceGuard device(image.get_device_index());
-  const Tensor guide = torch::stable::contiguous(image);
-  const Tensor matrices = torch::stable::contiguous(whitening);
-  Tensor out = torch::stable::new_empty(guide, {guide.size(0), 1, guide.size(2), guide.size(3)});
-  dispatch(guide, [&]<typename S, int G>() { diagonal<S, G>(guide, matrices, out, radius); });
-  return out;
-}
-
-Tensor matting_image_gradient(const Tensor& image, const Tensor& whitening, const Tensor& p,
-                              const Tensor& q, int64_t radius) {
-  check_image_gradient(image, whitening, p, q, radius);
-  const torch::stable::accelerator::DeviceGuard device(image.get_device_index());
-  const Tensor guide = torch::stable::contiguous(image);
-  const Tensor matrices = torch::stable::contiguous(whitening);
-  const Tensor left = torch::stable::contiguous(p);
-  const Tensor right = torch::stable::contiguous(q);
-  Tensor out = torch::stable::new_zeros(guide, guide.sizes());
-  dispatch(guide, [&]<typename S, int G>() {
-    image_gradient<S, G>(guide, matrices, left, right, out, radius);
-  });
-  return out;
-}
+  template <typename S, int G>
+  static void image_gradient(const Tensor& image, const Tensor& whitening, const Tensor& p,
+                             const Tensor& q, int64_t radius, Tensor& out) {
+    using Op = ImageGradient<G>;
+    const int64_t height = image.size(2), width = image.size(3);
+    Tensor workspace = new_workspace(image, kWorkspacePlanes<Op>, radius);
+    for (int64_t b = 0; b < p.size(0); ++b)
+      for (int64_t c = 0; c < p.size(1); ++c)
+        window_sums(Launch(image),
+                    InputPlanes<Op, S>{read<S>(image, b), read<S>(p, b) + c * height * width,
+                                       read<S>(q, b) + c * height * width},
+                    read<S>(whitening, b), c > 0, write<S>(out, b), height, width, radius,
+                    workspace.mutable_data_ptr<double>());
+  }
+};
 
 }  // namespace
 }  // namespace pydpst
 
 STABLE_TORCH_LIBRARY_IMPL(pydpst, CUDA, library) {
-  library.impl("matting_whitening", TORCH_BOX(&pydpst::matting_whitening));
-  library.impl("matting_matvec", TORCH_BOX(&pydpst::matting_matvec));
-  library.impl("matting_free_matvec", TORCH_BOX(&pydpst::matting_free_matvec));
-  library.impl("matting_diagonal", TORCH_BOX(&pydpst::matting_diagonal));
-  library.impl("matting_image_gradient", TORCH_BOX(&pydpst::matting_image_gradient));
+  library.impl("matting_whitening", TORCH_BOX(&pydpst::matting_whitening<pydpst::CudaMatting>));
+  library.impl("matting_matvec", TORCH_BOX(&pydpst::matting_matvec<pydpst::CudaMatting>));
+  library.impl("matting_free_matvec", TORCH_BOX(&pydpst::matting_free_matvec<pydpst::CudaMatting>));
+  library.impl("matting_diagonal", TORCH_BOX(&pydpst::matting_diagonal<pydpst::CudaMatting>));
+  library.impl("matting_image_gradient",
+               TORCH_BOX(&pydpst::matting_image_gradient<pydpst::CudaMatting>));
 }
 
 #define PYDPST_TEXT(...) #__VA_ARGS__

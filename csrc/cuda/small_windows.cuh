@@ -1,5 +1,5 @@
 // L p for windows of a small radius, known at compile time. A block fits the affine models of all
-// windows that touch its tile, keeps them in shared memory, and each thread gathers one pixel of
+// windows that touch its pixels, keeps them in shared memory, and each thread gathers one pixel of
 // L p from them: no atomics, so results repeat bit for bit. The sums are in the type of the image,
 // so they are of differences of neighbouring pixels, which are (nearly) exact in floating point:
 // what is lost to rounding is relative to the contrast within the window.
@@ -10,30 +10,30 @@
 namespace pydpst {
 namespace {
 
-constexpr int kTileWidth = 32, kTileHeight = kThreads / kTileWidth;
+constexpr int kBlockWidth = 32, kBlockHeight = kThreads / kBlockWidth;
 
-// Which pixels a block works on; blocks count tiles along x, then y, then the batch.
-struct Tile {
+// The first of a block's pixels; blocks go along x, then y, then the batch.
+struct Corner {
   int64_t sample, y, x;
-  __device__ Tile(int64_t height, int64_t width) {
-    const int64_t across = (width + kTileWidth - 1) / kTileWidth;
-    const int64_t down = (height + kTileHeight - 1) / kTileHeight;
+  __device__ Corner(int64_t height, int64_t width) {
+    const int64_t across = (width + kBlockWidth - 1) / kBlockWidth;
+    const int64_t down = (height + kBlockHeight - 1) / kBlockHeight;
     const int64_t index = blockIdx.x;
     sample = index / (across * down);
-    y = index / across % down * kTileHeight;
-    x = index % across * kTileWidth;
+    y = index / across % down * kBlockHeight;
+    x = index % across * kBlockWidth;
   }
 };
 
-inline int64_t tiles(int64_t batch, int64_t height, int64_t width) {
-  const int64_t across = (width + kTileWidth - 1) / kTileWidth;
-  return batch * across * ((height + kTileHeight - 1) / kTileHeight);
+inline int64_t blocks_over(int64_t batch, int64_t height, int64_t width) {
+  const int64_t across = (width + kBlockWidth - 1) / kBlockWidth;
+  return batch * across * ((height + kBlockHeight - 1) / kBlockHeight);
 }
 
-// Tiles of the guide and of p with a halo of 2r pixels.
+// A block's pixels of the guide and of p, with a halo of 2r pixels.
 template <typename S, int G, int C, int R>
 struct Pixels {
-  static constexpr int wide = kTileWidth + 4 * R, high = kTileHeight + 4 * R;
+  static constexpr int wide = kBlockWidth + 4 * R, high = kBlockHeight + 4 * R;
   S guide[G][high][wide], p[C][high][wide];
 
   __device__ static S difference(const S (&plane)[high][wide], int row, int column, int from_row,
@@ -44,8 +44,9 @@ struct Pixels {
   // The guide at one pixel less the guide at another, in opponent colours.
   __device__ void guide_difference(int row, int column, int from_row, int from_column,
                                    S* out) const {
-    PYDPST_UNROLL for (int g = 0; g < G; ++g) out[g] =
-        difference(guide[g], row, column, from_row, from_column);
+    PYDPST_UNROLL for (int g = 0; g < G; ++g) {
+      out[g] = difference(guide[g], row, column, from_row, from_column);
+    }
     to_opponent<G>(out);
   }
 };
@@ -61,10 +62,12 @@ __device__ void fit_window(const Pixels<S, G, C, R>& pixels, int row, int column
   PYDPST_UNROLL for (int i = 0; i < size; ++i) {
     S difference[G];
     pixels.guide_difference(row + i / side, column + i % side, row + R, column + R, difference);
-    PYDPST_UNROLL for (int g = 0; g < G; ++g) mean[g] += difference[g] * inverse_size;
-    PYDPST_UNROLL for (int c = 0; c < C; ++c) p_mean[c] +=
-        pixels.difference(pixels.p[c], row + i / side, column + i % side, row + R, column + R) *
-        inverse_size;
+    PYDPST_UNROLL for (int g = 0; g < G; ++g) { mean[g] += difference[g] * inverse_size; }
+    PYDPST_UNROLL for (int c = 0; c < C; ++c) {
+      p_mean[c] +=
+          pixels.difference(pixels.p[c], row + i / side, column + i % side, row + R, column + R) *
+          inverse_size;
+    }
   }
   PYDPST_UNROLL for (int i = 0; i < size; ++i) {
     S difference[G];
@@ -73,15 +76,14 @@ __device__ void fit_window(const Pixels<S, G, C, R>& pixels, int row, int column
       const S centred =
           pixels.difference(pixels.p[c], row + i / side, column + i % side, row + R, column + R) -
           p_mean[c];
-      PYDPST_UNROLL for (int g = 0; g < G; ++g) covariance[c][g] +=
-          centred * (difference[g] - mean[g]);
+      PYDPST_UNROLL for (int g = 0; g < G; ++g) {
+        covariance[c][g] += centred * (difference[g] - mean[g]);
+      }
     }
   }
   PYDPST_UNROLL for (int c = 0; c < C; ++c) {
-    PYDPST_UNROLL for (int g = 0; g < G; ++g) covariance[c][g] *= inverse_size;
-    solve<G>(whitening, covariance[c], slope[c]);
-    offset[c] = p_mean[c];
-    PYDPST_UNROLL for (int g = 0; g < G; ++g) offset[c] -= slope[c][g] * mean[g];
+    PYDPST_UNROLL for (int g = 0; g < G; ++g) { covariance[c][g] *= inverse_size; }
+    affine_model<G>(whitening, mean, p_mean[c], covariance[c], slope[c], &offset[c]);
   }
 }
 
@@ -90,42 +92,44 @@ __global__ void __launch_bounds__(kThreads)
     small_windows_kernel(const S* image, const S* whitening, const S* p, S* out, int64_t channels,
                          int64_t first_channel, int64_t height, int64_t width) {
   using Halo = Pixels<S, G, C, R>;
-  constexpr int windows_wide = kTileWidth + 2 * R, windows_high = kTileHeight + 2 * R;
+  constexpr int windows_wide = kBlockWidth + 2 * R, windows_high = kBlockHeight + 2 * R;
   __shared__ Halo pixels;
   __shared__ S models[C][G + 1][windows_high][windows_wide];
 
-  const Tile tile(height, width);
-  const S* guide_planes = image + tile.sample * G * height * width;
-  const int64_t p_at = (tile.sample * channels + first_channel) * height * width;
+  const Corner corner(height, width);
+  const S* guide_planes = image + corner.sample * G * height * width;
+  const int64_t p_at = (corner.sample * channels + first_channel) * height * width;
   for (int i = threadIdx.x; i < Halo::high * Halo::wide; i += kThreads) {
     const int row = i / Halo::wide, column = i % Halo::wide;
-    const int64_t y = smaller(larger(tile.y + row - 2 * R, 0), height - 1);
-    const int64_t x = smaller(larger(tile.x + column - 2 * R, 0), width - 1);
-    PYDPST_UNROLL for (int g = 0; g < G; ++g) pixels.guide[g][row][column] =
-        guide_planes[(g * height + y) * width + x];
-    PYDPST_UNROLL for (int c = 0; c < C; ++c) pixels.p[c][row][column] =
-        p[p_at + (c * height + y) * width + x];
+    const int64_t y = smaller(larger(corner.y + row - 2 * R, 0), height - 1);
+    const int64_t x = smaller(larger(corner.x + column - 2 * R, 0), width - 1);
+    PYDPST_UNROLL for (int g = 0; g < G; ++g) {
+      pixels.guide[g][row][column] = guide_planes[(g * height + y) * width + x];
+    }
+    PYDPST_UNROLL for (int c = 0; c < C; ++c) {
+      pixels.p[c][row][column] = p[p_at + (c * height + y) * width + x];
+    }
   }
   __syncthreads();
 
   const int64_t rows = height - 2 * R, columns = width - 2 * R;
   for (int i = threadIdx.x; i < windows_high * windows_wide; i += kThreads) {
     const int row = i / windows_wide, column = i % windows_wide;
-    const int64_t y = tile.y + row - 2 * R, x = tile.x + column - 2 * R;
+    const int64_t y = corner.y + row - 2 * R, x = corner.x + column - 2 * R;
     if (y < 0 || x < 0 || y >= rows || x >= columns) continue;
     S window[triangle(G)], slope[C][G], offset[C];
     for (int entry = 0; entry < triangle(G); ++entry)
-      window[entry] = whitening[((tile.sample * triangle(G) + entry) * rows + y) * columns + x];
+      window[entry] = whitening[((corner.sample * triangle(G) + entry) * rows + y) * columns + x];
     fit_window(pixels, row, column, window, slope, offset);
     PYDPST_UNROLL for (int c = 0; c < C; ++c) {
-      PYDPST_UNROLL for (int g = 0; g < G; ++g) models[c][g][row][column] = slope[c][g];
+      PYDPST_UNROLL for (int g = 0; g < G; ++g) { models[c][g][row][column] = slope[c][g]; }
       models[c][G][row][column] = offset[c];
     }
   }
   __syncthreads();
 
-  const int row = threadIdx.x / kTileWidth, column = threadIdx.x % kTileWidth;
-  const int64_t y = tile.y + row, x = tile.x + column;
+  const int row = threadIdx.x / kBlockWidth, column = threadIdx.x % kBlockWidth;
+  const int64_t y = corner.y + row, x = corner.x + column;
   if (y >= height || x >= width) return;
   S sum[C] = {};
   PYDPST_UNROLL for (int dy = 0; dy <= 2 * R; ++dy) {
@@ -137,15 +141,16 @@ __global__ void __launch_bounds__(kThreads)
       S difference[G];
       pixels.guide_difference(at_row, at_column, middle_row, middle_column, difference);
       PYDPST_UNROLL for (int c = 0; c < C; ++c) {
-        S residual = pixels.difference(pixels.p[c], at_row, at_column, middle_row, middle_column) -
-                     models[c][G][row + dy][column + dx];
-        PYDPST_UNROLL for (int g = 0; g < G; ++g) residual -=
-            models[c][g][row + dy][column + dx] * difference[g];
-        sum[c] += residual;
+        S slope[G];
+        PYDPST_UNROLL for (int g = 0; g < G; ++g) {
+          slope[g] = models[c][g][row + dy][column + dx];
+        }
+        const S here = pixels.difference(pixels.p[c], at_row, at_column, middle_row, middle_column);
+        sum[c] += residual<G>(here, slope, models[c][G][row + dy][column + dx], difference);
       }
     }
   }
-  PYDPST_UNROLL for (int c = 0; c < C; ++c) out[p_at + (c * height + y) * width + x] = sum[c];
+  PYDPST_UNROLL for (int c = 0; c < C; ++c) { out[p_at + (c * height + y) * width + x] = sum[c]; }
 }
 
 // L p for p and out (batch, channels, height, width). In float three channels share a window's
@@ -159,7 +164,7 @@ void small_windows(const Launch& launch, const S* image, const S* whitening, con
     at_once = channels - c >= most ? most : 1;
     const auto kernel =
         at_once == most ? small_windows_kernel<S, G, most, R> : small_windows_kernel<S, G, 1, R>;
-    launch(kernel, tiles(batch, height, width), image, whitening, p, out, channels, c, height,
+    launch(kernel, blocks_over(batch, height, width), image, whitening, p, out, channels, c, height,
            width);
   }
 }

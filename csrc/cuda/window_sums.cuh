@@ -20,7 +20,7 @@ struct Band {
 
 // An Op's inputs: planes of the guide and of p, or of p and q.
 template <typename Op, typename S>
-struct Inputs {
+struct InputPlanes {
   const S *image, *p, *q;
 
   // The inputs at a pixel, relative to the band's first one, in opponent colours.
@@ -38,7 +38,7 @@ struct Inputs {
 // down one segment of a column.
 template <typename Op, typename S>
 __global__ void __launch_bounds__(kThreads)
-    feature_columns_kernel(Inputs<Op, S> inputs, Band band, int64_t segment, double* sums) {
+    feature_columns_kernel(InputPlanes<Op, S> inputs, Band band, int64_t segment, double* sums) {
   const int64_t x = item() % band.width, begin = band.first + item() / band.width * segment;
   if (begin >= band.last) return;
   const int64_t end = smaller(begin + segment, band.last);
@@ -46,14 +46,15 @@ __global__ void __launch_bounds__(kThreads)
   for (int64_t row = begin; row < end + 2 * band.radius; ++row) {
     inputs.at(band, row, x, input);
     Op::feature(input, feature);
-    PYDPST_UNROLL for (int i = 0; i < Op::features; ++i) sum[i] += feature[i];
+    PYDPST_UNROLL for (int i = 0; i < Op::features; ++i) { sum[i] += feature[i]; }
     const int64_t y = row - 2 * band.radius;
     if (y < begin) continue;
-    PYDPST_UNROLL for (int i = 0; i < Op::features; ++i)
-        sums[(i * (band.last - band.first) + y - band.first) * band.width + x] = sum[i];
+    PYDPST_UNROLL for (int i = 0; i < Op::features; ++i) {
+      sums[(i * (band.last - band.first) + y - band.first) * band.width + x] = sum[i];
+    }
     inputs.at(band, y, x, input);
     Op::feature(input, feature);
-    PYDPST_UNROLL for (int i = 0; i < Op::features; ++i) sum[i] -= feature[i];
+    PYDPST_UNROLL for (int i = 0; i < Op::features; ++i) { sum[i] -= feature[i]; }
   }
 }
 
@@ -86,8 +87,10 @@ __device__ inline double between(const double* prefix, int64_t first, int64_t la
 template <typename Op>
 __device__ void window_features(const Band& band, const double* sums, int64_t y, int64_t x,
                                 double* out) {
-  PYDPST_UNROLL for (int i = 0; i < Op::features; ++i) out[i] = between(
-      sums + (i * (band.last - band.first) + y - band.first) * band.width, x, x + 2 * band.radius);
+  PYDPST_UNROLL for (int i = 0; i < Op::features; ++i) {
+    out[i] = between(sums + (i * (band.last - band.first) + y - band.first) * band.width, x,
+                     x + 2 * band.radius);
+  }
 }
 
 __device__ inline double inverse_size(const Band& band) {
@@ -104,8 +107,9 @@ __global__ void __launch_bounds__(kThreads)
   double feature[Op::features], whitening[Op::models];
   window_features<Op>(band, sums, y, x, feature);
   Op::fit(feature, inverse_size(band), eps * inverse_size(band), whitening);
-  PYDPST_UNROLL for (int i = 0; i < Op::models; ++i)
-      out[(i * band.rows() + y) * band.columns() + x] = S(whitening[i]);
+  PYDPST_UNROLL for (int i = 0; i < Op::models; ++i) {
+    out[(i * band.rows() + y) * band.columns() + x] = S(whitening[i]);
+  }
 }
 
 // models[model][window row][window column].
@@ -119,8 +123,9 @@ __global__ void __launch_bounds__(kThreads)
   for (int i = 0; i < triangle(Op::guide); ++i)
     window[i] = double(whitening[(i * band.rows() + y) * band.columns() + x]);
   Op::fit(feature, window, inverse_size(band), model);
-  PYDPST_UNROLL for (int i = 0; i < Op::models; ++i)
-      models[(i * (band.last - band.first) + y - band.first) * band.columns() + x] = model[i];
+  PYDPST_UNROLL for (int i = 0; i < Op::models; ++i) {
+    models[(i * (band.last - band.first) + y - band.first) * band.columns() + x] = model[i];
+  }
 }
 
 // sums[model][pixel row][window column]: models summed over the rows of windows that hold a pixel.
@@ -147,14 +152,16 @@ __global__ void __launch_bounds__(kThreads)
 
 template <typename Op, typename S>
 __global__ void __launch_bounds__(kThreads)
-    gather_kernel(Inputs<Op, S> inputs, Band band, const double* models, bool add, S* out) {
+    gather_kernel(InputPlanes<Op, S> inputs, Band band, const double* models, bool add, S* out) {
   const int64_t y = band.top + item() / band.width, x = item() % band.width;
   if (y >= band.bottom) return;
   const int64_t left = larger(x - 2 * band.radius, 0), right = smaller(x, band.columns() - 1);
   const int64_t above = larger(y - 2 * band.radius, 0), below = smaller(y, band.rows() - 1);
   double sums[Op::models], input[Op::inputs], value[Op::outputs];
-  PYDPST_UNROLL for (int i = 0; i < Op::models; ++i) sums[i] =
-      between(models + (i * (band.bottom - band.top) + y - band.top) * band.columns(), left, right);
+  PYDPST_UNROLL for (int i = 0; i < Op::models; ++i) {
+    sums[i] = between(models + (i * (band.bottom - band.top) + y - band.top) * band.columns(), left,
+                      right);
+  }
   inputs.at(band, y, x, input);
   Op::gather(sums, input, double((right - left + 1) * (below - above + 1)), value);
   PYDPST_UNROLL for (int i = 0; i < Op::outputs; ++i) {
@@ -188,7 +195,7 @@ constexpr int kWorkspacePlanes =
     Op::models + (Op::features > Op::models ? Op::features : Op::models);
 
 template <typename Op, typename S, typename Launch>
-void feature_sums(const Launch& launch, const Inputs<Op, S>& inputs, const Band& band,
+void feature_sums(const Launch& launch, const InputPlanes<Op, S>& inputs, const Band& band,
                   double* sums) {
   const int64_t windows = band.last - band.first, segment = larger(kSegmentRows, 2 * band.radius);
   launch(feature_columns_kernel<Op, S>, blocks_for((windows + segment - 1) / segment * band.width),
@@ -202,7 +209,7 @@ void whitening_sums(const Launch& launch, const S* image, double eps, S* out, in
                     int64_t width, int64_t radius, double* workspace) {
   for_bands(height, width, radius, height - 2 * radius, [&](Band band) {
     band.first = band.top;
-    feature_sums(launch, Inputs<Whitening<G>, S>{image, nullptr, nullptr}, band, workspace);
+    feature_sums(launch, InputPlanes<Whitening<G>, S>{image, nullptr, nullptr}, band, workspace);
     launch(whitening_kernel<S, G>, blocks_for((band.last - band.first) * band.columns()), band,
            workspace, eps, out);
   });
@@ -210,8 +217,9 @@ void whitening_sums(const Launch& launch, const S* image, double eps, S* out, in
 
 // An Op on one sample.
 template <typename Op, typename S, typename Launch>
-void window_sums(const Launch& launch, const Inputs<Op, S>& inputs, const S* whitening, bool add,
-                 S* out, int64_t height, int64_t width, int64_t radius, double* workspace) {
+void window_sums(const Launch& launch, const InputPlanes<Op, S>& inputs, const S* whitening,
+                 bool add, S* out, int64_t height, int64_t width, int64_t radius,
+                 double* workspace) {
   for_bands(height, width, radius, height, [&](const Band& band) {
     const int64_t windows = band.last - band.first, pixels = band.bottom - band.top;
     double *models = workspace, *sums = workspace + Op::models * windows * band.columns();

@@ -86,7 +86,9 @@ struct Launch {
   }
 };
 
-// What a test program is sent.
+// What a test program is sent: whether the kernels are to be run in double, and the threads in
+// falling order; a request of the program's own; and the arrays, each exactly as large as it must
+// be, so that the address sanitizer sees an index that is off by one.
 template <typename S>
 std::vector<S> read_array(int64_t size) {
   std::vector<S> values(size);
@@ -98,4 +100,17 @@ std::vector<S> read_array(int64_t size) {
 template <typename S>
 void write_array(const std::vector<S>& values) {
   if (!values.empty()) std::fwrite(values.data(), sizeof(S), values.size(), stdout);
+}
+
+// Calls body<S>(launch, request).
+template <typename Request, typename Body>
+int answer(unsigned threads, const Body& body) {
+  const auto options = read_array<int64_t>(2);
+  const Launch launch{threads, options[1] != 0};
+  const Request request = read_array<Request>(1)[0];
+  if (options[0])
+    body.template operator()<double>(launch, request);
+  else
+    body.template operator()<float>(launch, request);
+  return 0;
 }

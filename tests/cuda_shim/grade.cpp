@@ -1,6 +1,4 @@
-// Runs the CUDA kernels of grade_change under cuda_shim.h, as main.cpp does the others'.
-
-#include <cstdio>
+// Runs the CUDA kernels of grade_change under cuda_shim.h.
 
 // clang-format off: the kernels need the shim before them
 #include "cuda_shim.h"
@@ -11,12 +9,11 @@ using namespace pydpst;
 
 struct Request {
   GradeShape shape;
-  int64_t add, is_double, falling;
+  int64_t add;
 };
 
 template <typename S>
-void run(const Request& request) {
-  const Launch launch{kThreads, request.falling != 0};
+void run(const Launch& launch, const Request& request) {
   const GradeShape& shape = request.shape;
   const bool add = request.add != 0;
   const auto maps = read_array<S>(shape.coefficients());
@@ -36,6 +33,7 @@ void run(const Request& request) {
 }
 
 int main() {
-  const Request request = read_array<Request>(1)[0];
-  request.is_double ? run<double>(request) : run<float>(request);
+  return answer<Request>(kThreads, []<typename S>(const Launch& launch, const Request& request) {
+    run<S>(launch, request);
+  });
 }

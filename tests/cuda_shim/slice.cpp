@@ -1,6 +1,4 @@
-// Runs the CUDA kernels of bilateral_slice_apply under cuda_shim.h, as main.cpp does the others'.
-
-#include <cstdio>
+// Runs the CUDA kernels of bilateral_slice_apply under cuda_shim.h.
 
 // clang-format off: the kernels need the shim before them
 #include "cuda_shim.h"
@@ -9,15 +7,8 @@
 
 using namespace pydpst;
 
-struct Request {
-  SliceShape shape;
-  int64_t is_double, falling;
-};
-
 template <typename S>
-void run(const Request& request) {
-  const Launch launch{kThreads, request.falling != 0};
-  const SliceShape& shape = request.shape;
+void run(const Launch& launch, const SliceShape& shape) {
   const auto grid = read_array<S>(shape.cells());
   const auto guide = read_array<S>(shape.pixels()), image = read_array<S>(3 * shape.pixels());
   const auto grad = read_array<S>(3 * shape.pixels());
@@ -35,6 +26,7 @@ void run(const Request& request) {
 }
 
 int main() {
-  const Request request = read_array<Request>(1)[0];
-  request.is_double ? run<double>(request) : run<float>(request);
+  return answer<SliceShape>(
+      kThreads,
+      []<typename S>(const Launch& launch, const SliceShape& shape) { run<S>(launch, shape); });
 }

@@ -1,7 +1,4 @@
-// Runs the CUDA kernels of sparse products and of free pixels under cuda_shim.h, as main.cpp does
-// the others'.
-
-#include <cstdio>
+// Runs the CUDA kernels of sparse products and of free pixels under cuda_shim.h.
 
 // clang-format off: the kernels need the shim before them
 #include "cuda_shim.h"
@@ -12,7 +9,7 @@
 using namespace pydpst;
 
 struct Request {
-  int64_t operation, a, b, rows, count, vectors, size, is_double, falling;
+  int64_t operation, a, b, rows, count, vectors, size;
 };
 
 template <typename S>
@@ -41,10 +38,8 @@ std::vector<double> there_and_back(const Launch& launch, const Request& r) {
 }
 
 int main() {
-  const Request request = read_array<Request>(1)[0];
-  const Launch launch{kThreads, request.falling != 0};
-  const auto out = request.operation == 1 ? there_and_back(launch, request)
-                   : request.is_double    ? product<double>(launch, request)
-                                          : product<float>(launch, request);
-  std::fwrite(out.data(), sizeof(double), out.size(), stdout);
+  return answer<Request>(kThreads, []<typename S>(const Launch& launch, const Request& request) {
+    write_array(request.operation == 1 ? there_and_back(launch, request)
+                                       : product<S>(launch, request));
+  });
 }

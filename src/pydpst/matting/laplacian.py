@@ -60,7 +60,8 @@ class MattingLaplacian:
 
     Args:
         image: the guide, (G, H, W) or (B, G, H, W) with G = 1 or 3, a floating-point tensor with
-            values in [0, 1]; products are differentiable in it once.
+            values in [0, 1]; products are differentiable in it once. It must not be changed in
+            place afterwards: uses after that raise RuntimeError.
         eps: the regularisation of the windows' colour covariances, positive.
         radius: windows are 2·radius + 1 pixels a side; at most what the image holds.
 
@@ -100,6 +101,7 @@ class MattingLaplacian:
         guide = image.to(self._dtype) if image.ndim == 4 else image[None].to(self._dtype)
         self._guide = guide.contiguous()
         self._whitening = ops.matting_whitening(self._guide, eps, radius)
+        self._version = self._guide_version()
 
     def matvec(self, p: Tensor) -> Tensor:
         """L p, channel by channel; differentiable in p to any order.
@@ -146,6 +148,7 @@ class MattingLaplacian:
             (H, W), or (B, H, W) for a batch, in the dtype that L is computed in; not
             differentiable.
         """
+        self._check_guide()
         diagonal = ops.matting_diagonal(self._guide, self._whitening, self.radius)
         return diagonal.view(*self.image.shape[:-3], *self.image.shape[-2:])
 
@@ -247,6 +250,20 @@ class MattingLaplacian:
             )
         return added, where
 
+    def _guide_version(self) -> int | None:
+        """Counts the changes of the guide in place, where torch does."""
+        if torch.compiler.is_compiling() or self._guide.is_inference():
+            return None
+        return self._guide._version
+
+    def _check_guide(self) -> None:
+        versions = self._version, self._guide_version()
+        if None not in versions and versions[0] != versions[1]:
+            raise RuntimeError(
+                "the guide image was changed in place after its MattingLaplacian was made; make a "
+                "new one, or give it a copy of the image."
+            )
+
     def _as_planes(self, values: Tensor, name: str) -> Tensor:
         """One plane for each guide, (B, H, W)."""
         wanted = self.image.shape[:-3] + self.image.shape[-2:]
@@ -263,6 +280,7 @@ class MattingLaplacian:
 
     def _as_channels(self, p: Tensor) -> Tensor:
         """What the kernels take for p: for one guide, a batch is but more channels."""
+        self._check_guide()
         batch = self.image.shape[:-3]
         fits = p.ndim == 4 and p.shape[:1] == batch if batch else p.ndim in (3, 4)
         if not fits or p.shape[-2:] != self.image.shape[-2:]:

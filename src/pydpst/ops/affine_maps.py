@@ -37,4 +37,4 @@ def _affine_maps_apply_fake(maps: Tensor, image: Tensor, top: int, height: int) 
     return image.new_empty(image.shape)
 
 
-register("affine_maps_apply", _affine_maps_apply_fake, vmap_over_batch(affine_maps_apply))
+register("affine_maps_apply", _affine_maps_apply_fake, vmap_over_batch(_affine_maps_apply))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from pydpst.ops.differentiable import refused
 from pydpst.ops.library import kernels, register_fake
 
 _ellpack_matvec: Callable[..., Tensor] = kernels.ellpack_matvec
@@ -23,7 +24,8 @@ def ellpack_matvec(blocks: Tensor, columns: Tensor, x: Tensor) -> Tensor:
     Returns:
         (C, N, a), float64; it has no gradient.
     """
-    return _ellpack_matvec(blocks, columns, x)
+    result: Tensor = _ellpack_matvec_call(blocks, columns, x)
+    return result
 
 
 def _ellpack_matvec_fake(blocks: Tensor, columns: Tensor, x: Tensor) -> Tensor:
@@ -31,3 +33,4 @@ def _ellpack_matvec_fake(blocks: Tensor, columns: Tensor, x: Tensor) -> Tensor:
 
 
 register_fake("ellpack_matvec", _ellpack_matvec_fake)
+_ellpack_matvec_call = refused("ellpack_matvec", _ellpack_matvec)

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pydpst.ops.library import kernels, register, register_autograd, vmap_over_batch
+from pydpst.ops.differentiable import differentiable, keep, total
+from pydpst.ops.library import kernels, register, vmap_over_batch
 
 _change: Any = kernels.grade_change
 _maps_gradient: Any = kernels.grade_change_maps_gradient
@@ -46,7 +47,7 @@ def grade_change(maps: Tensor, masks: Tensor, image: Tensor, add: bool) -> Tenso
     Returns:
         (B, 3, H, W), linear in maps but for the image; differentiable as `grade_apply` is.
     """
-    result: Tensor = _change(maps, masks, image, add)
+    result: Tensor = _change_call(maps, masks, image, add)
     return result
 
 
@@ -62,7 +63,7 @@ def grade_change_maps_gradient(grad: Tensor, masks: Tensor, image: Tensor, knots
     Returns:
         (B, R, knots, 12), differentiable once in grad, masks and image.
     """
-    result: Tensor = _maps_gradient(grad, masks, image, knots)
+    result: Tensor = _maps_gradient_call(grad, masks, image, knots)
     return result
 
 
@@ -81,7 +82,7 @@ def grade_change_pixel_gradients(
     Returns:
         The gradients, shaped like masks and image; they have none themselves.
     """
-    result: tuple[Tensor, Tensor] = _pixel_gradients(grad, maps, masks, image, add)
+    result: tuple[Tensor, Tensor] = _pixel_gradients_call(grad, maps, masks, image, add)
     return result
 
 
@@ -106,7 +107,7 @@ def _pixel_gradients_fake(
 
 def _save_change(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, bool], output: Tensor) -> None:
     *tensors, ctx.add = inputs
-    ctx.save_for_backward(*tensors)
+    keep(ctx, *tensors)
 
 
 def _change_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -119,10 +120,31 @@ def _change_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     return grad_maps, grad_masks, grad_image, None
 
 
+def _change_jvp(
+    ctx: Any, maps: Tensor | None, masks: Tensor | None, image: Tensor | None, add: None
+) -> Tensor | None:
+    """It is linear in maps and in masks, but for the image."""
+    _refuse_image(image)
+    its_maps, its_masks, its_image = ctx.saved_tensors
+    return total(
+        None if maps is None else grade_change(maps, its_masks, its_image, False),
+        None if masks is None else grade_change(its_maps, masks, its_image, False),
+    )
+
+
+def _refuse_image(tangent: Tensor | None) -> None:
+    if tangent is not None:
+        raise NotImplementedError(
+            "grade_apply has no forward-mode derivative in image; use reverse mode, or "
+            "pydpst.ops.reference.grade_apply."
+        )
+
+
 def _save_maps_gradient(
     ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, int], output: Tensor
 ) -> None:
-    ctx.save_for_backward(*inputs[:3])
+    grad, masks, image, ctx.knots = inputs
+    keep(ctx, grad, masks, image)
 
 
 def _maps_gradient_backward(ctx: Any, maps: Tensor) -> tuple[Tensor | None, ...]:
@@ -136,6 +158,51 @@ def _maps_gradient_backward(ctx: Any, maps: Tensor) -> tuple[Tensor | None, ...]
     return grad_grad, grad_masks, grad_image, None
 
 
+def _maps_gradient_jvp(
+    ctx: Any, grad: Tensor | None, masks: Tensor | None, image: Tensor | None, knots: None
+) -> Tensor | None:
+    _refuse_image(image)
+    its_grad, its_masks, its_image = ctx.saved_tensors
+    return total(
+        None if grad is None else grade_change_maps_gradient(grad, its_masks, its_image, ctx.knots),
+        None
+        if masks is None
+        else grade_change_maps_gradient(its_grad, masks, its_image, ctx.knots),
+    )
+
+
+def _save_pixel_gradients(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *tensors, ctx.add = inputs
+    keep(ctx, *tensors)
+
+
+def _pixel_gradients_jvp(
+    ctx: Any,
+    grad: Tensor | None,
+    maps: Tensor | None,
+    masks: Tensor | None,
+    image: Tensor | None,
+    add: None,
+) -> tuple[Tensor | None, Tensor | None]:
+    """Both are linear in grad and in maps; only the image's depends on masks."""
+    _refuse_image(image)
+    its_grad, its_maps, its_masks, its_image = ctx.saved_tensors
+    of_masks: list[Tensor | None] = []
+    of_image: list[Tensor | None] = []
+    if grad is not None:
+        both = grade_change_pixel_gradients(grad, its_maps, its_masks, its_image, ctx.add)
+        of_masks.append(both[0])
+        of_image.append(both[1])
+    if maps is not None:
+        both = grade_change_pixel_gradients(its_grad, maps, its_masks, its_image, False)
+        of_masks.append(both[0])
+        of_image.append(both[1])
+    if masks is not None:
+        both = grade_change_pixel_gradients(its_grad, its_maps, masks, its_image, False)
+        of_image.append(both[1])
+    return total(*of_masks), total(*of_image)
+
+
 def _pixel_gradients_backward(ctx: Any, *grads: Tensor) -> None:
     raise NotImplementedError(
         "grade_apply has second derivatives in maps only, not in masks and image; "
@@ -143,17 +210,22 @@ def _pixel_gradients_backward(ctx: Any, *grads: Tensor) -> None:
     )
 
 
-register("grade_change", _change_fake, vmap_over_batch(grade_change))
-register(
+register("grade_change", _change_fake, vmap_over_batch(_change))
+register("grade_change_maps_gradient", _maps_gradient_fake, vmap_over_batch(_maps_gradient))
+register("grade_change_pixel_gradients", _pixel_gradients_fake, vmap_over_batch(_pixel_gradients))
+
+_change_call = differentiable("grade_change", _change, _save_change, _change_backward, _change_jvp)
+_maps_gradient_call = differentiable(
     "grade_change_maps_gradient",
-    _maps_gradient_fake,
-    vmap_over_batch(grade_change_maps_gradient),
+    _maps_gradient,
+    _save_maps_gradient,
+    _maps_gradient_backward,
+    _maps_gradient_jvp,
 )
-register(
+_pixel_gradients_call = differentiable(
     "grade_change_pixel_gradients",
-    _pixel_gradients_fake,
-    vmap_over_batch(grade_change_pixel_gradients),
+    _pixel_gradients,
+    _save_pixel_gradients,
+    _pixel_gradients_backward,
+    _pixel_gradients_jvp,
 )
-register_autograd("grade_change", _change_backward, _save_change)
-register_autograd("grade_change_maps_gradient", _maps_gradient_backward, _save_maps_gradient)
-register_autograd("grade_change_pixel_gradients", _pixel_gradients_backward)

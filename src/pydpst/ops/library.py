@@ -109,10 +109,3 @@ def register(name: str, fake: Callable[..., Any], vmap: Callable[..., Any]) -> N
     _register.register_vmap(f"pydpst::{name}", vmap)
     for device in ("cpu", "cuda"):
         _register.register_autocast(f"pydpst::{name}", device, torch.float32)
-
-
-def register_autograd(
-    name: str, backward: Callable[..., Any], setup_context: Callable[..., None] | None = None
-) -> None:
-    """Gives an operator its derivative."""
-    _register.register_autograd(f"pydpst::{name}", backward, setup_context=setup_context)

@@ -7,14 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from pydpst.ops.library import (
-    kernels,
-    register,
-    register_autograd,
-    register_fake,
-    unfold,
-    vmap_over_batch,
-)
+from pydpst.ops.differentiable import differentiable, keep, refused, total
+from pydpst.ops.library import kernels, register, register_fake, unfold, vmap_over_batch
 
 _whitening: Callable[..., Tensor] = kernels.matting_whitening
 _matvec: Callable[..., Tensor] = kernels.matting_matvec
@@ -59,7 +53,8 @@ def matting_matvec(image: Tensor, whitening: Tensor, p: Tensor, radius: int) -> 
     Returns:
         L p for each channel, shaped like p.
     """
-    return _matvec(image, whitening, p, radius)
+    result: Tensor = _matvec_call(image, whitening, p, radius)
+    return result
 
 
 def _matvec_fake(image: Tensor, whitening: Tensor, p: Tensor, radius: int) -> Tensor:
@@ -68,7 +63,7 @@ def _matvec_fake(image: Tensor, whitening: Tensor, p: Tensor, radius: int) -> Te
 
 def _save_matvec(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, int], output: Tensor) -> None:
     image, whitening, p, ctx.radius = inputs
-    ctx.save_for_backward(image, whitening, p)
+    keep(ctx, image, whitening, p)
 
 
 def _matvec_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None, None]:
@@ -82,14 +77,26 @@ def _matvec_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tenso
     return grad_image, None, grad_p, None
 
 
+def _matvec_jvp(
+    ctx: Any, image: Tensor | None, whitening: Tensor | None, p: Tensor | None, radius: None
+) -> Tensor | None:
+    if image is not None or whitening is not None:
+        raise NotImplementedError(
+            "the matting Laplacian has no forward-mode derivative in the guide image; use reverse "
+            "mode, or pydpst.ops.reference.matting_matvec."
+        )
+    its_image, its_whitening, _ = ctx.saved_tensors
+    return None if p is None else matting_matvec(its_image, its_whitening, p, ctx.radius)
+
+
 def _matvec_vmap(
     info: Any, in_dims: tuple[int | None, ...], image: Tensor, whitening: Tensor, p: Tensor, r: int
 ) -> tuple[Tensor, int]:
     """With one guide, a vmapped dimension of p is just more channels."""
     if in_dims[0] is not None or in_dims[1] is not None or in_dims[2] is None:
-        return vmap_over_batch(matting_matvec)(info, in_dims, image, whitening, p, r)
+        return vmap_over_batch(_matvec)(info, in_dims, image, whitening, p, r)
     channels = p.movedim(in_dims[2], 1).flatten(1, 2)
-    return unfold(matting_matvec(image, whitening, channels, r), 1, info.batch_size), 1
+    return unfold(_matvec(image, whitening, channels, r), 1, info.batch_size), 1
 
 
 def matting_free_matvec(
@@ -110,7 +117,8 @@ def matting_free_matvec(
     Returns:
         (C, N); 0 for what no tile holds.
     """
-    return _free_matvec(image, whitening, slots, tiles, x, radius)
+    result: Tensor = _free_matvec_call(image, whitening, slots, tiles, x, radius)
+    return result
 
 
 def _free_matvec_fake(
@@ -152,7 +160,8 @@ def matting_image_gradient(
     Returns:
         The gradient, shaped like image; it has no gradient itself.
     """
-    return _image_gradient(image, whitening, p, q, radius)
+    result: Tensor = _image_gradient_call(image, whitening, p, q, radius)
+    return result
 
 
 def _image_gradient_fake(
@@ -161,17 +170,51 @@ def _image_gradient_fake(
     return image.new_empty(image.shape)
 
 
-def _image_gradient_backward(ctx: Any, grad: Tensor) -> None:
+def _save_image_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *tensors, ctx.radius = inputs
+    keep(ctx, *tensors)
+
+
+def _image_gradient_jvp(
+    ctx: Any,
+    image: Tensor | None,
+    whitening: Tensor | None,
+    p: Tensor | None,
+    q: Tensor | None,
+    radius: None,
+) -> Tensor | None:
+    """It is linear in p and in q."""
+    if image is not None or whitening is not None:
+        _image_gradient_backward(ctx)
+    its_image, its_whitening, its_p, its_q = ctx.saved_tensors
+    guide = its_image, its_whitening
+    return total(
+        None if p is None else matting_image_gradient(*guide, p, its_q, ctx.radius),
+        None if q is None else matting_image_gradient(*guide, its_p, q, ctx.radius),
+    )
+
+
+def _image_gradient_backward(ctx: Any, *grads: Tensor) -> None:
     raise NotImplementedError(
         "the matting Laplacian's gradient in the guide image has no further derivatives; "
         "pydpst.ops.reference.matting_matvec has them."
     )
 
 
-register("matting_whitening", _whitening_fake, vmap_over_batch(matting_whitening))
+register("matting_whitening", _whitening_fake, vmap_over_batch(_whitening))
 register("matting_matvec", _matvec_fake, _matvec_vmap)
-register("matting_diagonal", _diagonal_fake, vmap_over_batch(matting_diagonal))
-register("matting_image_gradient", _image_gradient_fake, vmap_over_batch(matting_image_gradient))
+register("matting_diagonal", _diagonal_fake, vmap_over_batch(_diagonal))
+register("matting_image_gradient", _image_gradient_fake, vmap_over_batch(_image_gradient))
 register_fake("matting_free_matvec", _free_matvec_fake)
-register_autograd("matting_matvec", _matvec_backward, _save_matvec)
-register_autograd("matting_image_gradient", _image_gradient_backward)
+
+_matvec_call = differentiable(
+    "matting_matvec", _matvec, _save_matvec, _matvec_backward, _matvec_jvp
+)
+_image_gradient_call = differentiable(
+    "matting_image_gradient",
+    _image_gradient,
+    _save_image_gradient,
+    _image_gradient_backward,
+    _image_gradient_jvp,
+)
+_free_matvec_call = refused("matting_free_matvec", _free_matvec)

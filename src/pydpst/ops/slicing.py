@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from pydpst.ops.library import kernels, register, register_autograd, vmap_over_batch
+from pydpst.ops.differentiable import differentiable, keep, total
+from pydpst.ops.library import kernels, register, vmap_over_batch
 
 _slice_apply: Callable[..., Tensor] = kernels.bilateral_slice_apply
 _slice_apply_backward: Callable[..., tuple[Tensor, Tensor, Tensor]] = (
@@ -32,19 +34,38 @@ def bilateral_slice_apply(grid: Tensor, guide: Tensor, image: Tensor) -> Tensor:
     Returns:
         (B, 3, H, W), differentiable once in all three.
     """
-    return _slice_apply(grid, guide, image)
+    result: Tensor = _slice_apply_call(grid, guide, image)
+    return result
 
 
 def _slice_apply_fake(grid: Tensor, guide: Tensor, image: Tensor) -> Tensor:
     return image.new_empty(image.shape)
 
 
-def _save_slice_apply(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs)
+def _save_slice_apply(ctx: Any, inputs: tuple[Tensor, ...], output: Any) -> None:
+    keep(ctx, *inputs)
 
 
 def _slice_apply_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return bilateral_slice_apply_backward(grad, *ctx.saved_tensors)
+
+
+def _slice_apply_jvp(
+    ctx: Any, grid: Tensor | None, guide: Tensor | None, image: Tensor | None
+) -> Tensor | None:
+    """It is linear in grid and, but for the transforms' offsets, in image."""
+    if guide is not None:
+        raise NotImplementedError(
+            "bilateral_slice_apply has no forward-mode derivative in guide; use reverse mode, or "
+            "pydpst.ops.reference.bilateral_slice_apply."
+        )
+    its_grid, its_guide, its_image = ctx.saved_tensors
+    slopes = torch.arange(12, device=its_grid.device) % 4 != 3
+    linear = its_grid * slopes[:, None, None, None]
+    return total(
+        None if grid is None else bilateral_slice_apply(grid, its_guide, its_image),
+        None if image is None else bilateral_slice_apply(linear, its_guide, image),
+    )
 
 
 def bilateral_slice_apply_backward(
@@ -61,13 +82,25 @@ def bilateral_slice_apply_backward(
     Returns:
         The gradients in grid, guide and image, shaped like them; they have none themselves.
     """
-    return _slice_apply_backward(grad, grid, guide, image)
+    result: tuple[Tensor, Tensor, Tensor] = _slice_backward_call(grad, grid, guide, image)
+    return result
 
 
 def _slice_apply_backward_fake(
     grad: Tensor, grid: Tensor, guide: Tensor, image: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     return grid.new_empty(grid.shape), guide.new_empty(guide.shape), image.new_empty(image.shape)
+
+
+def _slice_backward_jvp(
+    ctx: Any, grad: Tensor | None, *others: Tensor | None
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """It is linear in grad."""
+    if any(other is not None for other in others):
+        _slice_apply_second(ctx)
+    if grad is None:
+        return None, None, None
+    return bilateral_slice_apply_backward(grad, *ctx.saved_tensors[1:])
 
 
 def _slice_apply_second(ctx: Any, *grads: Tensor) -> None:
@@ -77,11 +110,24 @@ def _slice_apply_second(ctx: Any, *grads: Tensor) -> None:
     )
 
 
-register("bilateral_slice_apply", _slice_apply_fake, vmap_over_batch(bilateral_slice_apply))
+register("bilateral_slice_apply", _slice_apply_fake, vmap_over_batch(_slice_apply))
 register(
     "bilateral_slice_apply_backward",
     _slice_apply_backward_fake,
-    vmap_over_batch(bilateral_slice_apply_backward),
+    vmap_over_batch(_slice_apply_backward),
 )
-register_autograd("bilateral_slice_apply", _slice_apply_gradients, _save_slice_apply)
-register_autograd("bilateral_slice_apply_backward", _slice_apply_second)
+
+_slice_apply_call = differentiable(
+    "bilateral_slice_apply",
+    _slice_apply,
+    _save_slice_apply,
+    _slice_apply_gradients,
+    _slice_apply_jvp,
+)
+_slice_backward_call = differentiable(
+    "bilateral_slice_apply_backward",
+    _slice_apply_backward,
+    _save_slice_apply,
+    _slice_apply_second,
+    _slice_backward_jvp,
+)

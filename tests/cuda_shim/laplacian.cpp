@@ -1,8 +1,4 @@
-// Runs the CUDA kernels under cuda_shim.h: reads a request and its arrays from stdin, writes the
-// result to stdout. All arrays are exactly as large as they must be, so that the address sanitizer
-// sees an index that is off by one.
-
-#include <cstdio>
+// Runs the CUDA kernels of the matting Laplacian under cuda_shim.h.
 
 #include "cuda_shim.h"
 #include "small_windows.cuh"
@@ -11,15 +7,13 @@
 using namespace pydpst;
 
 struct Request {
-  int64_t operation, guide_channels, batch, channels, height, width, radius, is_double, falling;
+  int64_t operation, guide_channels, batch, channels, height, width, radius;
   double eps;
 };
 
 template <typename S, int G>
-void run(const Request& request) {
-  const auto& [operation, guide_channels, batch, channels, height, width, radius, is_double,
-               falling, eps] = request;
-  const Launch launch{kThreads, falling != 0};
+void run(const Launch& launch, const Request& request) {
+  const auto& [operation, guide_channels, batch, channels, height, width, radius, eps] = request;
   const int64_t plane = height * width;
   const int64_t windows = (height - 2 * radius) * (width - 2 * radius);
   const std::vector<S> image = read_array<S>(batch * G * plane);
@@ -49,7 +43,8 @@ void run(const Request& request) {
       out.resize(p.size());
       auto space = workspace(kWorkspacePlanes<Op>);
       for (int64_t i = 0; i < batch * channels; ++i)
-        window_sums(launch, Inputs<Op, S>{&image[i / channels * G * plane], &p[i * plane], nullptr},
+        window_sums(launch,
+                    InputPlanes<Op, S>{&image[i / channels * G * plane], &p[i * plane], nullptr},
                     &whitening[i / channels * triangle(G) * windows], false, &out[i * plane],
                     height, width, radius, space.data());
     } else if (operation == 3) {
@@ -57,7 +52,7 @@ void run(const Request& request) {
       out.resize(batch * plane);
       auto space = workspace(kWorkspacePlanes<Op>);
       for (int64_t b = 0; b < batch; ++b)
-        window_sums(launch, Inputs<Op, S>{&image[b * G * plane], nullptr, nullptr},
+        window_sums(launch, InputPlanes<Op, S>{&image[b * G * plane], nullptr, nullptr},
                     &whitening[b * triangle(G) * windows], false, &out[b * plane], height, width,
                     radius, space.data());
     } else {
@@ -66,19 +61,18 @@ void run(const Request& request) {
       out.resize(image.size());
       auto space = workspace(kWorkspacePlanes<Op>);
       for (int64_t i = 0; i < batch * channels; ++i)
-        window_sums(launch,
-                    Inputs<Op, S>{&image[i / channels * G * plane], &p[i * plane], &q[i * plane]},
-                    &whitening[i / channels * triangle(G) * windows], i % channels > 0,
-                    &out[i / channels * G * plane], height, width, radius, space.data());
+        window_sums(
+            launch,
+            InputPlanes<Op, S>{&image[i / channels * G * plane], &p[i * plane], &q[i * plane]},
+            &whitening[i / channels * triangle(G) * windows], i % channels > 0,
+            &out[i / channels * G * plane], height, width, radius, space.data());
     }
   }
-  std::fwrite(out.data(), sizeof(S), out.size(), stdout);
+  write_array(out);
 }
 
 int main() {
-  const Request request = read_array<Request>(1)[0];
-  if (request.is_double)
-    request.guide_channels == 1 ? run<double, 1>(request) : run<double, 3>(request);
-  else
-    request.guide_channels == 1 ? run<float, 1>(request) : run<float, 3>(request);
+  return answer<Request>(kThreads, []<typename S>(const Launch& launch, const Request& request) {
+    request.guide_channels == 1 ? run<S, 1>(launch, request) : run<S, 3>(launch, request);
+  });
 }
