@@ -65,7 +65,7 @@ def test_a_recipe_repeats_a_run_exactly(
 ) -> None:
     recipe, content = tmp_path / "look.json", photos / "lake.png"
     options = ("--regions", "none", "--strength", 0.7, "--preserve-luminance", "--seed", 3)
-    options = (*QUICK, *options, "--init", "noise")
+    options = (*QUICK, *options, "--method", "pixels", "--init", "noise")
     run("stylize", content, style, "-o", tmp_path / "a.png", *options, "--save-recipe", recipe)
     code, _ = run("stylize", content, "--recipe", recipe, "-o", tmp_path / "b.png")
     assert code == 0
