@@ -132,7 +132,7 @@ def followed_masks(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
     )
     belonging = box_mean(share, reach) * _likelihood(photo, inside)
     belonging = belonging / belonging.sum(0, keepdim=True).clamp_min(1e-12)
-    soft = guided_filter(photo, torch.where(near, belonging, hard), radius=2, eps=1e-4).clamp(0, 1)
+    soft = guided_filter(photo, torch.where(near, belonging, hard), radius=4, eps=1e-4).clamp(0, 1)
     return (soft / soft.sum(0, keepdim=True).clamp_min(1e-6))[1:]
 
 
