@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 
@@ -44,6 +45,9 @@ for command in (
 
 def main() -> None:
     """Runs the command line; exits with 2 on bad input, 1 on other failures, 130 on Ctrl-C."""
+    # Threads that spin while they wait take the processor from whatever else runs, and from one
+    # another where it has fewer cores than they think. Read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # What decoders think of damaged photos; pydpst says it in its own words.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)

@@ -168,8 +168,8 @@ class GreenCast:
 
     def _greenness(self, image: Tensor) -> Tensor:
         red, green, blue = image.unbind()
-        greenness: Tensor = green - blue - self._hue * (red - blue)
-        return greenness
+        # What is bluer than green is not greenish, whatever the red.
+        return (green - blue) - (self._hue * (red - blue)).clamp_min(0)
 
 
 def _green_of(image: Tensor) -> Tensor:
