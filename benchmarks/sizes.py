@@ -74,16 +74,16 @@ def mark_parts() -> None:
     from pydpst.losses.vgg import VGGFeatures
     from pydpst.matting.laplacian import MattingLaplacian
     from pydpst.regions.masks import Regions
-    from pydpst.transfer import pair as optimize
+    from pydpst.transfer import pair
 
     modules = {
         "pydpst.photos.image": LOADING,
         "pydpst.regions.labels": REGIONS,
         "pydpst.regions.clusters": REGIONS,
     }
-    for name, value in list(vars(optimize).items()):
+    for name, value in list(vars(pair).items()):
         if inspect.isfunction(value) and value.__module__ in modules:
-            mark(optimize, name, modules[value.__module__])
+            mark(pair, name, modules[value.__module__])
     mark(Regions, "masks", REGIONS)
     mark(VGGFeatures, "__init__", LOADING)
     mark(VGGFeatures, "forward", VGG)
