@@ -68,7 +68,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _beneath(output: Path, photo: Path, top: Path) -> Path:
-    from pydpst.photos.decode import HEIC
+    from pydpst.photos.opening import HEIC
     from pydpst.photos.writing import check_output
 
     result = output / photo.relative_to(top)

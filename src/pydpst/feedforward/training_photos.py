@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pydpst.photos.decode import HEIC, Source
+from pydpst.photos.decode import Source
 from pydpst.photos.image import load_image
+from pydpst.photos.opening import HEIC
 from pydpst.photos.resizing import resize
 
 _SUFFIXES = (".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp", *HEIC)

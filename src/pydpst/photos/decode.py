@@ -5,31 +5,30 @@ from __future__ import annotations
 import io
 import math
 import os
-import stat
-import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, TypeAlias
 
 import imagecodecs
 import numpy as np
 import tifffile
 import torch
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageCms
 from torch import Tensor
 
-from pydpst.photos.limits import MAXIMUM_SIDE, MINIMUM_SIDE
+from pydpst.photos.limits import MINIMUM_SIDE
 from pydpst.photos.metadata import Metadata, is_adobe_rgb, metadata_of, orientation_of
+from pydpst.photos.opening import (
+    Refused,
+    named,
+    open_picture,
+    opened,
+    picture_of,
+    sentences,
+    silent,
+)
 from pydpst.photos.profiles import CHANNELS, Profile, adobe_rgb_profile, read_profile
 
-# Nothing that holds as many pixels as Pillow decodes is larger.
-_MAXIMUM_BYTES = 2**31
-
-# Raster formats only: others, such as EPS, make Pillow run an interpreter.
-_READABLE = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-HEIC = (".heic", ".heif")
 # Of 16-bit TIFF; others are unusual, and their decoders less tried.
 _TIFF_COMPRESSIONS = (
     tifffile.COMPRESSION.NONE,
@@ -39,18 +38,11 @@ _TIFF_COMPRESSIONS = (
     tifffile.COMPRESSION.PACKBITS,
     tifffile.COMPRESSION.ZSTD,
 )
-_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
-# Pillow's warnings are silenced while it reads headers; what filters them belongs to all threads.
-_silence = threading.Lock()
 
 Levels = np.ndarray[Any, Any]
 # What photos may be given as.
 Source: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray[Any, Any] | Tensor
-
-
-class _Refused(ValueError):
-    """Says what is wrong in a whole sentence; other errors are decoders' own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +80,9 @@ def open_image(
             65500 pixels, or more pixels than Pillow decodes.
         ImportError: if it is HEIC and pillow-heif is not installed.
     """
-    what = _named(source, what)
-    with _sentences(what):
-        picture, _ = _open(source, what)
+    what = named(source, what)
+    with sentences(what):
+        picture, _ = open_picture(source, what)
         picture.load()
         return _turned(picture)
 
@@ -108,9 +100,9 @@ def size_of(source: Source, what: str) -> tuple[int, int]:
         return int(height), int(width)
     if isinstance(source, Image.Image):
         return source.height, source.width
-    what = _named(source, what)
-    with _sentences(what), _opened(source, what) as file:
-        picture = _picture(file, what)
+    what = named(source, what)
+    with sentences(what), opened(source, what) as file:
+        picture = picture_of(file, what)
         return picture.height, picture.width
 
 
@@ -134,9 +126,9 @@ def decode(
     """
     if isinstance(source, np.ndarray):
         return _of_array(source, what)
-    what = _named(source, what)
-    with _sentences(what):
-        picture, data = _open(source, what)
+    what = named(source, what)
+    with sentences(what):
+        picture, data = open_picture(source, what)
         check_sides(picture.height, picture.width, what)
         if picture.format in ("GIF", "PNG", "WEBP") and getattr(picture, "is_animated", False):
             warnings.warn(f"{what} has several frames; the first is taken.", stacklevel=3)
@@ -147,7 +139,7 @@ def decode(
             picture.load()
             turn = orientation_of(picture)  # Pillow has turned TIFF by now, and says so
             levels, alpha = _levels(picture, what)
-        with _silent():
+        with silent():
             metadata, damaged = metadata_of(picture, data)
     if damaged:
         warnings.warn(f"{what} has damaged metadata, which are left out.", stacklevel=3)
@@ -162,7 +154,7 @@ def decode(
 def check_sides(height: int, width: int, what: str) -> None:
     """Refuses photos that are too small for the deepest features."""
     if min(height, width) < MINIMUM_SIDE:
-        raise _Refused(
+        raise Refused(
             f"{what} is {width}×{height} pixels; each side must have at least {MINIMUM_SIDE}."
         )
 
@@ -172,20 +164,20 @@ def check_unit(values: Tensor, what: str) -> None:
     if values.numel() == 0:
         return
     if not torch.isfinite(values).all():
-        raise _Refused(f"{what} holds NaN or infinity; its values must lie in [0, 1].")
+        raise Refused(f"{what} holds NaN or infinity; its values must lie in [0, 1].")
     low, high = values.min().item(), values.max().item()
     if low < 0 or high > 1:
-        raise _Refused(f"{what} has values from {low:g} to {high:g}; they must lie in [0, 1].")
+        raise Refused(f"{what} has values from {low:g} to {high:g}; they must lie in [0, 1].")
 
 
 def _check_shape(values: Tensor | np.ndarray[Any, Any], what: str) -> None:
     shape = tuple(values.shape)
     if isinstance(values, Tensor) and not (shape[-3:-2] == (3,) and shape[:-3] in ((), (1,))):
-        raise _Refused(f"{what} has the shape {shape}; a tensor must be (3, H, W) or (1, 3, H, W).")
+        raise Refused(f"{what} has the shape {shape}; a tensor must be (3, H, W) or (1, 3, H, W).")
     if isinstance(values, np.ndarray) and not (
         len(shape) in (2, 3) and shape[2:] in ((), (3,), (4,))
     ):
-        raise _Refused(
+        raise Refused(
             f"{what} has the shape {shape}; an array must be (H, W), (H, W, 3) or (H, W, 4)."
         )
 
@@ -196,7 +188,7 @@ def _of_array(array: np.ndarray[Any, Any], what: str) -> Decoded:
         array = np.array(array, dtype=np.float32, order="C")
         check_unit(torch.from_numpy(array), what)
     elif array.dtype.str[1:] not in ("u1", "u2"):
-        raise _Refused(
+        raise Refused(
             f"{what} is {array.dtype}; an array must be uint8, uint16 or floating point in [0, 1]."
         )
     check_sides(array.shape[0], array.shape[1], what)
@@ -220,112 +212,6 @@ def _with_profile(metadata: Metadata, channels: int, what: str) -> tuple[Metadat
         problem = f"a damaged colour profile ({error})"
     warnings.warn(f"{what} has {problem}, which is left out.", stacklevel=4)
     return replace(metadata, icc=None), None
-
-
-def _named(source: object, what: str) -> str:
-    if isinstance(source, Image.Image):
-        return what
-    if not isinstance(source, str | os.PathLike):
-        raise ValueError(
-            f"{what} is a {type(source).__name__}; it must be a path, a PIL image, an array or a "
-            "tensor."
-        )
-    return f"{what} {os.fspath(source)}"
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    with _silence, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-@contextmanager
-def _sentences(what: str) -> Iterator[None]:
-    """What goes wrong with a file, in a sentence."""
-    try:
-        yield
-    except (_Refused, ImportError):
-        raise
-    except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(f"{what} does not exist; give the path of an image file.") from None
-    except IsADirectoryError:
-        raise ValueError(f"{what} is a folder; give the path of an image file.") from None
-    except PermissionError:
-        raise ValueError(f"{what} may not be read; give a file that you may read.") from None
-    except UnidentifiedImageError:
-        raise ValueError(
-            f"{what} is not an image; give a file in one of the formats {', '.join(_READABLE)}, "
-            "HEIC."
-        ) from None
-    except Image.DecompressionBombError:
-        raise ValueError(
-            f"{what} has more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels, too many to decode "
-            "safely; make it smaller."
-        ) from None
-    except MemoryError:
-        raise MemoryError(f"{what} needs more memory than there is; make it smaller.") from None
-    except Exception as error:  # decoders raise whatever damaged bytes make them trip over
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise ValueError(f"{what} cannot be decoded ({reason}); give an undamaged file.") from None
-
-
-def _open(
-    source: str | os.PathLike[str] | Image.Image, what: str
-) -> tuple[Image.Image, bytes | None]:
-    """A picture whose header is read, and the file's bytes."""
-    if isinstance(source, Image.Image):
-        return source, None
-    # Read whole, so that no file stays open and what fails from here on is the decoding.
-    with _opened(source, what) as file:
-        data = file.read()
-    return _picture(io.BytesIO(data), what), data
-
-
-def _picture(file: BinaryIO, what: str) -> Image.Image:
-    """A picture whose header is read."""
-    formats: tuple[str, ...] = _READABLE
-    head = file.read(12)
-    file.seek(0)
-    if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS:
-        _register_heic(what)
-        formats = ("HEIF",)
-    with _silent():
-        picture = Image.open(file, formats=formats)
-    if max(picture.size) > MAXIMUM_SIDE:
-        raise _Refused(
-            f"{what} is {picture.width}×{picture.height} pixels; each side may have at most "
-            f"{MAXIMUM_SIDE}."
-        )
-    return picture
-
-
-@contextmanager
-def _opened(path: str | os.PathLike[str], what: str) -> Iterator[BinaryIO]:
-    """A regular file of no absurd size."""
-    # Opening a FIFO would otherwise wait for somebody to write to it.
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with open(file, "rb") as reader:
-        status = os.fstat(file)
-        if stat.S_ISDIR(status.st_mode):
-            raise IsADirectoryError
-        if not stat.S_ISREG(status.st_mode):
-            raise _Refused(f"{what} is no regular file; give the path of an image file.")
-        if status.st_size > _MAXIMUM_BYTES:
-            raise _Refused(
-                f"{what} has {status.st_size} bytes; a picture may have at most {_MAXIMUM_BYTES}."
-            )
-        yield reader
-
-
-def _register_heic(what: str) -> None:
-    try:
-        from pillow_heif import register_heif_opener
-    except ImportError:
-        raise ImportError(
-            f"{what} is HEIC, which needs pillow-heif: pip install 'pydpst[heic]'."
-        ) from None
-    register_heif_opener(thumbnails=False)
 
 
 def _levels(picture: Image.Image, what: str) -> tuple[Levels, Levels | None]:
@@ -395,7 +281,7 @@ def _sixteen_bit_tiff(picture: Image.Image, data: bytes, what: str) -> tuple[Lev
         page = file.pages.first
         if page.compression not in _TIFF_COMPRESSIONS:
             known = ", ".join(compression.name for compression in _TIFF_COMPRESSIONS)
-            raise _Refused(
+            raise Refused(
                 f"{what} is 16-bit TIFF of the compression {page.compression}; it must be one of "
                 f"{known}."
             )

@@ -99,8 +99,7 @@ def soft_masks(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
         return hard[1:]
     small = resize(photo, _FILTERED_SIZE)
     planes = F.interpolate(hard[None], small.shape[-2:], mode="area")[0]
-    soft = EnlargedPlanes(small, planes, photo.shape[1], _reach(small[0]))(photo)
-    return (soft / soft.sum(0, keepdim=True).clamp_min(1e-6))[1:]
+    return _of_regions(EnlargedPlanes(small, planes, photo.shape[1], _reach(small[0]))(photo))
 
 
 def followed_masks(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
@@ -132,7 +131,12 @@ def followed_masks(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
     )
     belonging = box_mean(share, reach) * _likelihood(photo, inside)
     belonging = belonging / belonging.sum(0, keepdim=True).clamp_min(1e-12)
-    soft = guided_filter(photo, torch.where(near, belonging, hard), radius=4, eps=1e-4).clamp(0, 1)
+    return _of_regions(guided_filter(photo, torch.where(near, belonging, hard), radius=4, eps=1e-4))
+
+
+def _of_regions(soft: Tensor) -> Tensor:
+    """Planes (1 + R, H, W), of none and of the regions, as masks of the regions that add up to 1."""
+    soft = soft.clamp(0, 1)
     return (soft / soft.sum(0, keepdim=True).clamp_min(1e-6))[1:]
 
 
@@ -177,8 +181,7 @@ def refined_masks(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
         free=near,
         on_failure="warn",
     )
-    soft = soft.clamp(0, 1)
-    return (soft / soft.sum(0, keepdim=True).clamp_min(1e-6))[1:]
+    return _of_regions(soft)
 
 
 def _reach(plane: Tensor) -> int:

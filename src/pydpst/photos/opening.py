@@ -1,0 +1,145 @@
+"""Picture files of strangers, opened; and what is wrong with them, in a sentence."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+
+from pydpst.photos.limits import MAXIMUM_SIDE
+
+# Nothing that holds as many pixels as Pillow decodes is larger.
+_MAXIMUM_BYTES = 2**31
+
+
+# Raster formats only: others, such as EPS, make Pillow run an interpreter.
+_READABLE = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+
+
+HEIC = (".heic", ".heif")
+
+
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+
+# Pillow's warnings are silenced while it reads headers; what filters them belongs to all threads.
+_silence = threading.Lock()
+
+
+class Refused(ValueError):
+    """Says what is wrong in a whole sentence; other errors are decoders' own."""
+
+
+def named(source: object, what: str) -> str:
+    """What to call a picture in an error: with its path, if it has one."""
+    if isinstance(source, Image.Image):
+        return what
+    if not isinstance(source, str | os.PathLike):
+        raise ValueError(
+            f"{what} is a {type(source).__name__}; it must be a path, a PIL image, an array or a "
+            "tensor."
+        )
+    return f"{what} {os.fspath(source)}"
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Keeps decoders' own warnings from the terminal."""
+    with _silence, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def sentences(what: str) -> Iterator[None]:
+    """What goes wrong with a file, in a sentence."""
+    try:
+        yield
+    except (Refused, ImportError):
+        raise
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(f"{what} does not exist; give the path of an image file.") from None
+    except IsADirectoryError:
+        raise ValueError(f"{what} is a folder; give the path of an image file.") from None
+    except PermissionError:
+        raise ValueError(f"{what} may not be read; give a file that you may read.") from None
+    except UnidentifiedImageError:
+        raise ValueError(
+            f"{what} is not an image; give a file in one of the formats {', '.join(_READABLE)}, "
+            "HEIC."
+        ) from None
+    except Image.DecompressionBombError:
+        raise ValueError(
+            f"{what} has more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels, too many to decode "
+            "safely; make it smaller."
+        ) from None
+    except MemoryError:
+        raise MemoryError(f"{what} needs more memory than there is; make it smaller.") from None
+    except Exception as error:  # decoders raise whatever damaged bytes make them trip over
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ValueError(f"{what} cannot be decoded ({reason}); give an undamaged file.") from None
+
+
+def open_picture(
+    source: str | os.PathLike[str] | Image.Image, what: str
+) -> tuple[Image.Image, bytes | None]:
+    """A picture whose header is read, and the file's bytes."""
+    if isinstance(source, Image.Image):
+        return source, None
+    # Read whole, so that no file stays open and what fails from here on is the decoding.
+    with opened(source, what) as file:
+        data = file.read()
+    return picture_of(io.BytesIO(data), what), data
+
+
+def picture_of(file: BinaryIO, what: str) -> Image.Image:
+    """A picture whose header is read."""
+    formats: tuple[str, ...] = _READABLE
+    head = file.read(12)
+    file.seek(0)
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS:
+        _register_heic(what)
+        formats = ("HEIF",)
+    with silent():
+        picture = Image.open(file, formats=formats)
+    if max(picture.size) > MAXIMUM_SIDE:
+        raise Refused(
+            f"{what} is {picture.width}×{picture.height} pixels; each side may have at most "
+            f"{MAXIMUM_SIDE}."
+        )
+    return picture
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str], what: str) -> Iterator[BinaryIO]:
+    """A regular file of no absurd size."""
+    # Opening a FIFO would otherwise wait for somebody to write to it.
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(file, "rb") as reader:
+        status = os.fstat(file)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError
+        if not stat.S_ISREG(status.st_mode):
+            raise Refused(f"{what} is no regular file; give the path of an image file.")
+        if status.st_size > _MAXIMUM_BYTES:
+            raise Refused(
+                f"{what} has {status.st_size} bytes; a picture may have at most {_MAXIMUM_BYTES}."
+            )
+        yield reader
+
+
+def _register_heic(what: str) -> None:
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        raise ImportError(
+            f"{what} is HEIC, which needs pillow-heif: pip install 'pydpst[heic]'."
+        ) from None
+    register_heif_opener(thumbnails=False)
