@@ -135,7 +135,7 @@ def followed_masks(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
 
 
 def _of_regions(soft: Tensor) -> Tensor:
-    """Planes (1 + R, H, W), of none and of the regions, as masks of the regions that add up to 1."""
+    """Planes (1 + R, H, W), of none and of the regions: the regions' masks, which add up to 1."""
     soft = soft.clamp(0, 1)
     return (soft / soft.sum(0, keepdim=True).clamp_min(1e-6))[1:]
 
