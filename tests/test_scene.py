@@ -17,6 +17,7 @@ from pydpst.regions import scene
 from pydpst.regions.labels import MaskPair, label_maps
 from pydpst.regions.mask_colors import NAMED_COLORS, SCENE_NAMES, label_image
 from pydpst.regions.pairing import NEAREST, Match, Seen, pair_groups, present
+from pydpst.regions.plain import plain_background
 from pydpst.regions.scene import GROUPS, scene_probabilities, seen_size
 from pydpst.transfer.linear import monge_kantorovich
 from pydpst.transfer.pair import find_regions
@@ -107,7 +108,7 @@ def test_the_table_is_whole() -> None:
         assert set(near) <= set(GROUPS) - {name}
         assert len(set(near)) == len(near)
     assert [name for name in GROUPS if "sky" in NEAREST[name]] == ["water"]
-    assert set(SCENE_NAMES) == {*GROUPS, "whole"}
+    assert set(SCENE_NAMES) == {*GROUPS, "object", "background", "whole"}
 
 
 def test_what_both_have_goes_together() -> None:
@@ -166,6 +167,24 @@ def test_specks_join_what_their_cells_find_next() -> None:
     speck.probabilities[:, 20, 20] = 0
     speck.probabilities[GROUPS.index("person"), 20, 20] = 1
     assert set(present(speck)) == {"sky", "vegetation"}
+
+
+def test_an_object_is_apart_from_a_plain_background() -> None:
+    photos = []
+    for background, thing in (
+        ((0.9, 0.9, 0.9), (0.7, 0.1, 0.1)),
+        ((0.0, 0.0, 0.0), (0.2, 0.6, 0.3)),
+    ):
+        image = torch.tensor(background)[:, None, None].repeat(1, 120, 160)
+        image[:, 40:80, 60:100] = torch.tensor(thing)[:, None, None]
+        photos.append(image)
+    regions = find_regions(*photos)
+    assert regions.names == ["background", "object"]
+    for labels in (regions.content, regions.style):
+        assert (labels[44:76, 64:96] == 1).all()
+        assert (labels[:30] == 0).all()
+    assert plain_background(torch.rand(3, 24, 32)) is None
+    assert plain_background(torch.zeros(3, 24, 32)) is None
 
 
 def test_label_maps_keep_their_names(

@@ -17,7 +17,8 @@ MASK_COLORS = {
     "lightblue": (0, 255, 255),
     "purple": (255, 0, 255),
 }
-# Of the groups that `regions.scene` tells apart, and of a photo that is one region.
+# Of the groups that `regions.scene` tells apart, of objects before a plain background, and of a
+# photo that is one region.
 SCENE_COLORS = {
     "sky": (96, 176, 255),
     "vegetation": (64, 160, 48),
@@ -28,6 +29,8 @@ SCENE_COLORS = {
     "interior": (240, 190, 220),
     "person": (255, 150, 0),
     "vehicle": (120, 60, 190),
+    "object": (230, 230, 90),
+    "background": (70, 70, 110),
     "whole": (196, 196, 196),
 }
 NAMED_COLORS = MASK_COLORS | SCENE_COLORS

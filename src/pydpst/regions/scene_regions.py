@@ -9,7 +9,8 @@ from torch import Tensor
 from pydpst.photos.resizing import resize
 from pydpst.regions.masks import Regions, resized_labels
 from pydpst.regions.outlines import follow_colors
-from pydpst.regions.pairing import LinearMap, Match, Seen, pair_groups, region_sums
+from pydpst.regions.pairing import LinearMap, Seen, pair_groups, region_sums
+from pydpst.regions.plain import plain_background
 from pydpst.regions.scene import scene_probabilities
 
 # Borders are found at this size.
@@ -28,7 +29,8 @@ def scene_regions(content: Tensor, style: Tensor, linear: LinearMap | None = Non
         linear: as for `pairing.pair_groups`.
 
     Returns:
-        The regions, the largest first, named as `scene.GROUPS` or, if there is one only, whole.
+        The regions, the largest first, named as `scene.GROUPS`; background and object, where both
+        photos are no more than these; or one, named whole.
     """
     photos = [content, style]
     seen = [
@@ -36,27 +38,29 @@ def scene_regions(content: Tensor, style: Tensor, linear: LinearMap | None = Non
         for photo, found in zip(photos, scene_probabilities(photos), strict=True)
     ]
     matches = pair_groups(seen[0], seen[1], linear)
-    if len(matches) == 1:
-        whole = [torch.zeros(x.shape[-2:], dtype=torch.int64, device=x.device) for x in photos]
-        return Regions(whole[0], whole[1], [matches[0].name], 1)
-    return _outlined(photos, seen, matches)
+    if len(matches) > 1:
+        parts = [[match.content for match in matches], [match.style for match in matches]]
+        shares = [region_sums(view, part) for view, part in zip(seen, parts, strict=True)]
+        return _outlined(photos, shares, [match.name for match in matches])
+    plain = [plain_background(view.colors) for view in seen]
+    shares = [torch.stack([x, 1 - x]) for x in plain if x is not None]
+    if len(shares) == len(photos):
+        return _outlined(photos, shares, ["background", "object"])
+    whole = [torch.zeros(x.shape[-2:], dtype=torch.int64, device=x.device) for x in photos]
+    return Regions(whole[0], whole[1], [matches[0].name], 1)
 
 
-def _outlined(photos: list[Tensor], seen: list[Seen], matches: list[Match]) -> Regions:
-    """The matches' label maps, the largest region first."""
+def _outlined(photos: list[Tensor], shares: list[Tensor], names: list[str]) -> Regions:
+    """Label maps of coarse shares (R, h, w), the largest region first; what is beyond is none."""
     labels = []
-    for side, (photo, view) in enumerate(zip(photos, seen, strict=True)):
-        parts = [(match.content, match.style)[side] for match in matches]
-        shares = region_sums(view, parts).to(photo.device)
-        shares = shares / shares.sum(0, keepdim=True).clamp_min(1e-6)
+    for photo, share in zip(photos, shares, strict=True):
+        share = (share / share.sum(0, keepdim=True).clamp_min(1e-6)).to(photo.device)
         small = resize(photo, _OUTLINES_SIZE)
-        sure = (shares > _SURE).float()
+        sure = (share > _SURE).float()
         inner = 1 - F.max_pool2d(F.pad(1 - sure, (1, 1, 1, 1), mode="replicate"), 3, 1)
-        found = follow_colors(shares, shares * sure, small, inner).argmax(0)
+        found = follow_colors(share, share * sure, small, inner).argmax(0)
         labels.append(resized_labels(found, photo))
-    area = torch.bincount(labels[0].flatten(), minlength=len(matches))
-    order = area.argsort(descending=True)
-    rank = torch.full((len(matches) + 1,), -1, device=order.device)
+    order = torch.bincount(labels[0].flatten(), minlength=len(names)).argsort(descending=True)
+    rank = torch.full((len(names) + 1,), -1, device=order.device)
     rank[order] = torch.arange(len(order), device=order.device)
-    names = [matches[k].name for k in order.tolist()]
-    return Regions(rank[labels[0]], rank[labels[1]], names, len(names))
+    return Regions(rank[labels[0]], rank[labels[1]], [names[k] for k in order.tolist()], len(names))
