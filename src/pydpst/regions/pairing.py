@@ -27,7 +27,7 @@ NEAREST = {
 # A group with less of a photo than this joins what its cells find next most probable.
 LEAST_SHARE = 0.03
 # The least mean probability of a region's cells.
-LEAST_CERTAINTY = 0.65
+LEAST_CERTAINTY = 0.6
 # A border lies on an edge if the colours on either side of it differ by this, in the median.
 LEAST_STEP = 0.035
 # The most that a region's colours are stretched to its partner's: beyond, noise is what is seen.
