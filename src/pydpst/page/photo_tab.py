@@ -119,7 +119,7 @@ class PhotoTab:
                 else gr.update(visible=False)
                 for name, slider in zip(SCENE_NAMES, self.by_region, strict=True)
             },
-            self.status: f"Found: {', '.join(names)}.",
+            self.status: _found(names),
             self.run: gr.update(interactive=True),
         }
 
@@ -160,6 +160,10 @@ class PhotoTab:
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
             yield {self.status: "", **ended}
             raise shown_error(error) from None
+
+
+def _found(names: list[str]) -> str:
+    return f"{len(names)} regions found: {', '.join(names)}." if names[1:] else "One region found."
 
 
 def _share(regions: Regions, label: int) -> Any:
