@@ -4,10 +4,11 @@
 
 FOLDER has input/inN.png, style/tarN.png, segmentation/{in,tar}N.png and published/N.png. Results go
 to RESULTS/MODE/N.png, their seconds beside them; those that are already there are not made again.
-The modes: given is a grade with the masks of the folder, auto one with automatic regions, none one
-for the whole photo, and pixels the method pixels with the masks. All are measured with the masks of
-the folder: style and colour distance relative to the content's, edge SSIM, flat and 1000 times the
-photorealism residual (see `pydpst.metrics`). RESULTS/sheets/N.png shows each pair in full size.
+The modes: given is a grade with the masks of the folder, auto one with regions by what the photos
+show, clusters one with regions by looks, none one for the whole photo, and pixels the method pixels
+with the masks. All are measured with the masks of the folder: style and colour distance relative to
+the content's, edge SSIM, flat and 1000 times the photorealism residual (see `pydpst.metrics`).
+RESULTS/sheets/N.png shows each pair in full size.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from pydpst.transfer.stylize import Progress
 MODES = {
     "given": {},
     "auto": {"regions": "auto"},
+    "clusters": {"regions": "clusters"},
     "none": {"regions": "none"},
     "pixels": {"method": "pixels"},
 }

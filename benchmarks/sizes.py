@@ -80,6 +80,7 @@ def mark_parts() -> None:
         "pydpst.photos.image": LOADING,
         "pydpst.regions.labels": REGIONS,
         "pydpst.regions.clusters": REGIONS,
+        "pydpst.regions.scene_regions": REGIONS,
     }
     for name, value in list(vars(pair).items()):
         if inspect.isfunction(value) and value.__module__ in modules:

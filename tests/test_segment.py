@@ -82,7 +82,8 @@ def test_label_maps_can_be_passed_back(
     cities: tuple[torch.Tensor, torch.Tensor], tmp_path: Path, run: Run
 ) -> None:
     day, night = PHOTOS / "city_day.jpg", PHOTOS / "city_night.jpg"
-    assert run("segment", day, night, "-o", tmp_path / "maps", "--size", 320)[0] == 0
+    options = ("-o", tmp_path / "maps", "--size", 320, "--regions", "clusters")
+    assert run("segment", day, night, *options)[0] == 0
     found = joint_regions(*cities)
     maps = tmp_path / "maps" / "content.png", tmp_path / "maps" / "style.png"
     back = label_maps(*cities, MaskPair(*maps))

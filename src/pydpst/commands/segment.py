@@ -15,6 +15,9 @@ def segment(
         Path, typer.Option("--output", "-o", help="Folder for content.png and style.png.")
     ],
     size: Annotated[int | None, typer.Option(help="Pixels of the longer side.")] = None,
+    regions_from: Annotated[
+        str, typer.Option("--regions", help="auto, clusters or none, as for pydpst stylize.")
+    ] = "auto",
     segmentation_model: Annotated[
         str | None, typer.Option(help="A transformers model for it: a name or a folder.")
     ] = None,
@@ -28,15 +31,15 @@ def segment(
 
     from pydpst.photos.image import load_image, save_image
     from pydpst.photos.resizing import resize
-    from pydpst.regions.clusters import joint_regions
     from pydpst.regions.mask_colors import label_image
+    from pydpst.transfer.pair import find_regions
 
     photos = [load_image(content, "content"), load_image(style, "style")]
     if size is not None:
         photos = [resize(photo, size) for photo in photos]
     if output.exists() and not output.is_dir():
         raise ValueError(f"the output {output} is a file; it must be a folder.")
-    regions = joint_regions(photos[0], photos[1], segmentation_model)
+    regions = find_regions(photos[0], photos[1], regions_from, segmentation_model)
     output.mkdir(parents=True, exist_ok=True)
     table = Table("region", "of content", "of style", box=None)
     for label, name in enumerate(regions.names):

@@ -15,6 +15,7 @@ from pydpst.metrics.evaluation import Evaluation
 from pydpst.metrics.style import STYLE_LAYERS
 from pydpst.photos.image import encode_image
 from pydpst.photos.resizing import resize
+from pydpst.regions.mask_colors import SCENE_COLORS
 
 # Pixels of the longer side of the pictures in a report.
 _SHOWN_SIZE = 960
@@ -186,7 +187,7 @@ def region_colors(names: Sequence[str]) -> list[tuple[int, ...]]:
     colors: list[tuple[int, ...]] = []
     for number, name in enumerate(names):
         try:
-            color = ImageColor.getrgb(name)
+            color = SCENE_COLORS.get(name) or ImageColor.getrgb(name)
         except ValueError:
             color = ImageColor.getrgb(f"hsl({360 * number // len(names)}, 70%, 50%)")
         colors.append(color[:3])

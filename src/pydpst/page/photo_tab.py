@@ -17,7 +17,7 @@ from pydpst.page.widgets import (
     strokes_of,
     summary_of,
 )
-from pydpst.regions.mask_colors import REGION_NAMES
+from pydpst.regions.mask_colors import SCENE_NAMES
 from pydpst.regions.masks import Regions
 from pydpst.transfer.look import METHODS
 
@@ -66,7 +66,7 @@ class PhotoTab:
                 visible=False,
                 elem_classes=f"region-{name}",
             )
-            for name in REGION_NAMES
+            for name in SCENE_NAMES
         ]
         with gr.Row():
             self.size = gr.Slider(128, 2048, 1024, step=64, label="Size", min_width=120)
@@ -105,7 +105,7 @@ class PhotoTab:
                 self.status: _NO_PHOTOS,
                 self.run: gr.update(interactive=False),
             }
-        count = len(regions.names)
+        names = regions.names
         overlays = session.overlays()
         return {
             self.area: gr.update(visible=True),
@@ -114,10 +114,12 @@ class PhotoTab:
                 for editor, overlay in zip(self.editors, overlays, strict=True)
             },
             **{
-                slider: _share(regions, label) if label < count else gr.update(visible=False)
-                for label, slider in enumerate(self.by_region)
+                slider: _share(regions, names.index(name))
+                if name in names
+                else gr.update(visible=False)
+                for name, slider in zip(SCENE_NAMES, self.by_region, strict=True)
             },
-            self.status: f"{count} regions found." if count > 1 else "One region found.",
+            self.status: _found(names),
             self.run: gr.update(interactive=True),
         }
 
@@ -138,7 +140,7 @@ class PhotoTab:
         no_download = gr.update(interactive=False)
         yield {self.status: "Looking at the photos …", **running, self.download: no_download}
         strengths = {
-            name: strength * share for name, share in zip(REGION_NAMES, by_region, strict=True)
+            name: strength * share for name, share in zip(SCENE_NAMES, by_region, strict=True)
         }
         options = {"method": method, "size": int(size), "steps": int(steps)}
         try:
@@ -158,6 +160,10 @@ class PhotoTab:
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
             yield {self.status: "", **ended}
             raise shown_error(error) from None
+
+
+def _found(names: list[str]) -> str:
+    return f"{len(names)} regions found: {', '.join(names)}." if names[1:] else "One region found."
 
 
 def _share(regions: Regions, label: int) -> Any:

@@ -26,16 +26,18 @@ from pydpst.photos.encode import PICTURES
 from pydpst.photos.image import load_image, save_image
 from pydpst.photos.photo import Photo, open_photo, save_photo
 from pydpst.photos.resizing import resize
-from pydpst.regions.clusters import joint_regions
 from pydpst.regions.labels import MaskPair, label_maps
-from pydpst.regions.mask_colors import REGION_NAMES
+from pydpst.regions.mask_colors import SCENE_NAMES
 from pydpst.regions.masks import Regions
+from pydpst.transfer.pair import find_regions
 from pydpst.transfer.stylize import Progress, Result, stylize
 
 # Browsers get photos of at most this size; regions are found and painted at it.
 _SHOWN_SIZE = 960
 # Seconds between previews of a run.
 _PREVIEW_SECONDS = 1.0
+# The number of what the style has and the content lacks.
+_NOTHING = len(SCENE_NAMES)
 # A stroke's rim is half transparent: it counts from here.
 _STROKE_OPACITY = 128
 
@@ -137,7 +139,7 @@ class Session:
         if {"content", "style"} <= set(self.photos):
             device = choose_device(None)
             content, style = (photo.to(device) for photo in self._pair())
-            found = joint_regions(content, style)
+            found = find_regions(content, style)
             self.regions = Regions(
                 found.content.cpu(), found.style.cpu(), found.names, found.shared
             )
@@ -169,17 +171,19 @@ class Session:
         """
         if self.regions is None:
             raise ValueError("there are no regions yet; give both photos first.")
-        found = [self.regions.content, self.regions.style]
+        if not any(_strokes(layer) for layer in strokes):
+            return self.regions, []
+        numbers = torch.tensor([*(SCENE_NAMES.index(n) for n in self.regions.names), _NOTHING])
+        found = [numbers[self.regions.content], numbers[self.regions.style]]
         content, style = (
             _painted(labels, layer) for labels, layer in zip(found, strokes, strict=True)
         )
-        if content is found[0] and style is found[1]:
-            return self.regions, []
         alone = set(torch.unique(content).tolist()) ^ set(torch.unique(style).tolist())
+        alone.discard(_NOTHING)
         painted = label_maps(content[None], style[None], MaskPair(content, style))
-        names = [REGION_NAMES[int(name)] for name in painted.names]
+        names = [SCENE_NAMES[int(name)] for name in painted.names]
         regions = Regions(painted.content, painted.style, names, painted.shared)
-        return regions, [REGION_NAMES[label] for label in sorted(alone)]
+        return regions, [SCENE_NAMES[label] for label in sorted(alone)]
 
     def stylize(
         self, regions: Regions, strengths: Mapping[str, float], **options: Any
@@ -303,13 +307,18 @@ def _outcome(
     return Outcome(path, shown, (width, height), interrupted)
 
 
+def _strokes(layer: np.ndarray[Any, Any] | None) -> bool:
+    """Whether something was painted."""
+    return layer is not None and bool((layer[..., 3] >= _STROKE_OPACITY).any())
+
+
 def _painted(labels: Tensor, strokes: np.ndarray[Any, Any] | None) -> Tensor:
-    """Labels (h, w) with strokes over them; the same object if there are none."""
-    if strokes is None or not (strokes[..., 3] >= _STROKE_OPACITY).any():
+    """Numbers of `SCENE_NAMES` (h, w) with strokes over them."""
+    if strokes is None:
         return labels
     height, width = labels.shape
     layer = np.asarray(Image.fromarray(strokes).resize((width, height), Image.Resampling.NEAREST))
     rgba = torch.from_numpy(layer.astype(np.float32))
-    palette = torch.tensor(region_colors(REGION_NAMES), dtype=torch.float32)
+    palette = torch.tensor(region_colors(SCENE_NAMES), dtype=torch.float32)
     nearest = torch.cdist(rgba[..., :3].flatten(0, 1), palette).argmin(1).view(height, width)
     return torch.where(rgba[..., 3] >= _STROKE_OPACITY, nearest, labels)

@@ -20,11 +20,11 @@ from pydpst.page.photo_tab import PhotoTab
 from pydpst.page.session import Session
 from pydpst.page.styles_tab import StylesTab
 from pydpst.page.widgets import HEX
-from pydpst.regions.mask_colors import REGION_NAMES
+from pydpst.regions.mask_colors import SCENE_NAMES
 
 _CSS = "footer { display: none } .toast-body { white-space: normal } " + " ".join(
     f".region-{name} {{ border-left: 12px solid {color} !important }}"
-    for name, color in zip(REGION_NAMES, HEX, strict=True)
+    for name, color in zip(SCENE_NAMES, HEX, strict=True)
 )
 # Of what takes a second, beside a run.
 _SHORT_AT_ONCE = 2

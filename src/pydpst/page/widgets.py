@@ -10,9 +10,9 @@ import gradio as gr
 
 from pydpst.metrics.report import region_colors
 from pydpst.page.session import Outcome, Session
-from pydpst.regions.mask_colors import REGION_NAMES
+from pydpst.regions.mask_colors import SCENE_NAMES
 
-HEX = ["#{:02x}{:02x}{:02x}".format(*color) for color in region_colors(REGION_NAMES)]
+HEX = ["#{:02x}{:02x}{:02x}".format(*color) for color in region_colors(SCENE_NAMES)]
 
 
 def drop_area(role: str, label: str) -> gr.Image:

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
-from pydpst.matting.guided import box_mean
 from pydpst.photos.resizing import resize
 from pydpst.regions.mask_colors import REGION_NAMES
 from pydpst.regions.masks import Regions, resized_labels
+from pydpst.regions.outlines import eroded, follow_colors
 from pydpst.regions.semantic import classes
 
 # Photos are segmented at this size.
@@ -72,7 +72,10 @@ def _finish(
     rank = torch.argsort(torch.argsort(_shares(labels, regions).sum(0), descending=True))
     followed = []
     for part, photo, original in zip(labels, photos, originals, strict=True):
-        followed.append(resized_labels(_follow_colors(rank[part], photo, regions), original))
+        hard = F.one_hot(rank[part], regions).permute(2, 0, 1).float().to(photo.device)
+        # Deep features blur what they see: near a border only the inner side of a region is sure.
+        found = follow_colors(hard, eroded(hard[None])[0], photo).argmax(0)
+        followed.append(resized_labels(found, original))
     return Regions(followed[0], followed[1], list(REGION_NAMES[:regions]), regions)
 
 
@@ -220,47 +223,5 @@ def _inside(labels: list[Tensor], regions: int) -> Tensor:
     for part in labels:
         hard = F.one_hot(part, regions).permute(2, 0, 1).float()[None]
         areas += hard.mean((0, 2, 3))
-        insides += _eroded(hard).mean((0, 2, 3))
+        insides += eroded(hard).mean((0, 2, 3))
     return insides / areas.clamp_min(1e-9)
-
-
-def _eroded(hard: Tensor) -> Tensor:
-    """Masks (1, R, h, w) without the two cells along their borders."""
-    return 1 - F.max_pool2d(F.pad(1 - hard, (2, 2, 2, 2), mode="replicate"), 5, 1)
-
-
-def _follow_colors(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
-    """Labels (H, W) at the photo's size, whose borders are where the colours change.
-
-    A pixel near a border goes to the region in which its colour is more common: Bayes' rule, with
-    the blurred labels for the prior and colour histograms for the likelihood, three times over.
-
-    Args:
-        labels: (h, w), int64, coarse.
-        photo: (3, H, W) in [0, 1].
-        regions: how many labels there are.
-    """
-    size = photo.shape[-2:]
-    if regions == 1:
-        return torch.zeros(size, dtype=torch.int64, device=photo.device)
-    hard = F.one_hot(labels, regions).permute(2, 0, 1).float()[None].to(photo.device)
-    share = F.interpolate(hard, size, mode="bilinear")
-    # Deep features blur what they see: near a border only the inner side of a region is sure.
-    sure = F.interpolate(_eroded(hard), size, mode="bilinear")
-    sure = torch.where(sure.sum((2, 3), keepdim=True) > 0, sure, share)
-    bins = 16
-    # The root tells dark colours apart: night photos have hardly any others.
-    red, green, blue = (photo.clamp_min(0).sqrt() * (bins - 1e-3)).long()
-    index = ((red * bins + green) * bins + blue).flatten()
-    for reach in (24, 16, 8):
-        histogram = torch.stack(
-            [torch.bincount(index, part.flatten(), bins**3) for part in sure[0]]
-        )
-        smooth = F.avg_pool3d(histogram.view(1, regions, bins, bins, bins), 3, 1, 1)
-        likelihood = smooth.view(regions, -1)
-        likelihood = likelihood / likelihood.sum(1, keepdim=True).clamp_min(1e-9) + 1e-5
-        radius = min(reach, min(size) // 2 - 1)
-        prior = box_mean(box_mean(share, radius), radius)
-        share = prior * likelihood[:, index].view(1, regions, *size)
-        share = sure = share / share.sum(1, keepdim=True)
-    return share[0].argmax(0)

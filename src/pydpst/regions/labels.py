@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from pydpst.photos.decode import Source, open_image
-from pydpst.regions.mask_colors import MASK_COLORS
+from pydpst.regions.mask_colors import NAMED_COLORS
 from pydpst.regions.masks import Regions
 
 # Two colours nearer than this in every channel are one label that compression has changed.
@@ -85,7 +85,7 @@ def _flat_colors(mask: np.ndarray[Any, Any]) -> list[tuple[np.ndarray[Any, Any],
 
 
 def _color_name(color: np.ndarray[Any, Any]) -> str:
-    for name, named in MASK_COLORS.items():
+    for name, named in NAMED_COLORS.items():
         if np.abs(color - np.array(named)).max() <= _SAME_COLOR:
             return name
     return "#{:02x}{:02x}{:02x}".format(*color)

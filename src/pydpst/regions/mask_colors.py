@@ -1,4 +1,4 @@
-"""The mask colours of Luan et al. 2017, and label maps in them."""
+"""The colours of label maps: those of Luan et al. 2017, and one for each thing a photo shows."""
 
 from __future__ import annotations
 
@@ -17,9 +17,26 @@ MASK_COLORS = {
     "lightblue": (0, 255, 255),
     "purple": (255, 0, 255),
 }
-
+# Of the groups that `regions.scene` tells apart, of objects before a plain background, and of a
+# photo that is one region.
+SCENE_COLORS = {
+    "sky": (96, 176, 255),
+    "vegetation": (64, 160, 48),
+    "mountain": (150, 110, 80),
+    "ground": (214, 180, 120),
+    "water": (0, 110, 160),
+    "building": (200, 70, 70),
+    "interior": (240, 190, 220),
+    "person": (255, 150, 0),
+    "vehicle": (120, 60, 190),
+    "object": (230, 230, 90),
+    "background": (70, 70, 110),
+    "whole": (196, 196, 196),
+}
+NAMED_COLORS = MASK_COLORS | SCENE_COLORS
 
 REGION_NAMES = tuple(MASK_COLORS)
+SCENE_NAMES = tuple(SCENE_COLORS)
 
 
 def label_image(labels: Tensor, names: list[str]) -> Tensor:
@@ -27,13 +44,13 @@ def label_image(labels: Tensor, names: list[str]) -> Tensor:
 
     Args:
         labels: (H, W), int64, indices into names; below 0 is none, a dark red.
-        names: colours of Luan et al. 2017, or #rrggbb.
+        names: of `NAMED_COLORS`, or #rrggbb.
 
     Returns:
         (3, H, W) in [0, 1].
     """
     colors = [
-        MASK_COLORS.get(name) or tuple(bytes.fromhex(name.removeprefix("#"))) for name in names
+        NAMED_COLORS.get(name) or tuple(bytes.fromhex(name.removeprefix("#"))) for name in names
     ]
     palette = torch.tensor([*colors, (96, 0, 0)]) / 255
     return palette[labels].permute(2, 0, 1)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pydpst.regions.masks import Regions
 
 METHODS = ("grade", "pixels")
-REGIONS = ("auto", "none")
+REGIONS = ("auto", "clusters", "none")
 INITS = {"grade": ("color", "content"), "pixels": ("grade", "color", "content", "noise")}
 # By default, of each method.
 _STEPS = {"grade": 30, "pixels": 100}
@@ -45,7 +45,9 @@ class Look:
     regions: str | Regions = field(
         default="auto",
         metadata=says(
-            "Regions", "without masks: auto finds what both photos have, none takes each as one"
+            "Regions",
+            "without masks: auto finds what both photos show, sky and water and so on; clusters "
+            "finds what looks alike in both, none takes each as one",
         ),
     )
     segmentation_model: str | None = field(

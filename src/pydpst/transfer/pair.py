@@ -14,8 +14,10 @@ from pydpst.photos.resizing import resize
 from pydpst.regions.clusters import REGIONS_SIZE, joint_regions
 from pydpst.regions.labels import MaskPair, label_maps
 from pydpst.regions.masks import Regions, one_region
+from pydpst.regions.scene_regions import scene_regions
 from pydpst.transfer.finish import strengths_of
-from pydpst.transfer.look import Look
+from pydpst.transfer.linear import monge_kantorovich
+from pydpst.transfer.look import REGIONS, Look
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,10 +102,8 @@ def pair_up(photos: Photos, look: Look) -> Pair:
         regions = photos.regions
     elif isinstance(look.regions, Regions):
         regions = look.regions
-    elif look.regions == "auto":
-        regions = joint_regions(*photos.seen, look.segmentation_model)
     else:
-        regions = one_region(photos.content, photos.style)
+        regions = find_regions(*photos.seen, look.regions, look.segmentation_model)
     strengths = strengths_of(regions.names, look.strength, look.lock)
     masks, style_masks = regions.masks(photos.content, photos.style, look.refine_masks)
     guessed = photos.regions is None
@@ -117,3 +117,27 @@ def pair_up(photos: Photos, look: Look) -> Pair:
         strengths,
         guessed,
     )
+
+
+def find_regions(
+    content: Tensor, style: Tensor, how: str = "auto", model: str | None = None
+) -> Regions:
+    """Regions of two photos without masks.
+
+    Args:
+        content: (3, H, W) in [0, 1].
+        style: (3, H', W'), likewise.
+        how: auto, clusters or none, as `Look.regions`.
+        model: a segmentation model, as for `joint_regions`, which takes the place of the others.
+
+    Raises:
+        ValueError: for another way, or a model that cannot be loaded.
+        ImportError: for a model, if the transformers library is not installed.
+    """
+    if how not in REGIONS:
+        raise ValueError(f"regions is {how!r}; it must be one of {', '.join(REGIONS)}.")
+    if how == "none":
+        return one_region(content, style)
+    if how == "clusters" or model is not None:
+        return joint_regions(content, style, model)
+    return scene_regions(content, style, monge_kantorovich)

@@ -1,0 +1,181 @@
+"""What a photo shows: a small network over the features of VGG-16, trained for this project."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
+
+_FILE = Path(__file__).parent.parent / "weights" / "scene.safetensors"
+
+# What matters to a colourist. Furniture and things belong to the interior: what is a thing cannot
+# be learned from so few photos, and a room is graded as one.
+GROUPS = (
+    "sky",
+    "vegetation",
+    "mountain",
+    "ground",
+    "water",
+    "building",
+    "interior",
+    "person",
+    "vehicle",
+)
+# Photos are seen at this area, in pixels, whatever their aspect.
+SEEN_AREA = 192 * 256
+# A panorama's longer side, at most.
+_LONGEST = 640
+LAYERS = ("conv2_2", "conv3_3", "conv4_3", "conv5_1")
+_CHANNELS = (128, 256, 512, 512)
+# To how many channels each layer is reduced: shallow ones say little of what is seen.
+_REDUCED = (32, 64, 96, 160)
+_CONTEXT, _DECODED = 160, 96
+# The pyramid's levels, in cells a side (Zhao et al. 2017, "Pyramid scene parsing network").
+_LEVELS = (1, 2, 4)
+
+
+def seen_size(height: int, width: int) -> tuple[int, int]:
+    """The size at which a photo is looked at: of `SEEN_AREA` about, sides multiples of 16."""
+    scale = math.sqrt(SEEN_AREA / (height * width))
+    scale = min(scale, _LONGEST / max(height, width))
+    tall, wide = (max(32, round(side * scale / 16) * 16) for side in (height, width))
+    return tall, wide
+
+
+def seen(photo: Tensor) -> Tensor:
+    """A photo (3, H, W) at that size, (3, h, w), antialiased."""
+    size = seen_size(*photo.shape[-2:])
+    scaled = F.interpolate(photo[None].float(), size, mode="bicubic", antialias=True)
+    return scaled[0].clamp(0, 1)
+
+
+def scene_features(vgg: VGGFeatures, images: Tensor) -> list[Tensor]:
+    """What the head reads.
+
+    Args:
+        vgg: gives `LAYERS`.
+        images: (B, 3, h, w) in [0, 1], sides multiples of 16.
+
+    Returns:
+        conv2_2, conv3_3 and conv4_3 on a grid of h/8 by w/8, conv5_1 on h/16 by w/16, their square
+        roots, which tame the few channels that shout; last the mean colours, (B, 3, h/8, w/8). All
+        float32.
+    """
+    features = vgg(images)
+    cells = (images.shape[-2] // 8, images.shape[-1] // 8)
+    found = [F.adaptive_avg_pool2d(features[layer].float(), cells) for layer in LAYERS[:3]]
+    roots = [x.sqrt() for x in (*found, features[LAYERS[3]].float())]
+    return [*roots, F.interpolate(images, cells, mode="area")]
+
+
+def _convolution(before: int, after: int, side: int = 1, dilation: int = 1) -> nn.Sequential:
+    reach = dilation * (side // 2)
+    return nn.Sequential(
+        nn.Conv2d(before, after, side, padding=reach, dilation=dilation, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(),
+    )
+
+
+class SceneHead(nn.Module):
+    """Tells the groups apart: context on the grid of conv5_1, outlines on that of conv4_3."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Features differ in size by layer and channel, and so they are learned from alike.
+        self.level = nn.ModuleList(nn.BatchNorm2d(count, affine=False) for count in (*_CHANNELS, 3))
+        self.reduce = nn.ModuleList(
+            _convolution(before, after) for before, after in zip(_CHANNELS, _REDUCED, strict=True)
+        )
+        self.drop = nn.Dropout2d(0.15)
+        self.join = _convolution(_REDUCED[2] + _REDUCED[3] + 1, _CONTEXT)
+        self.context = nn.ModuleList(
+            _convolution(_CONTEXT, _CONTEXT, 3, dilation) for dilation in (1, 2, 4)
+        )
+        self.pool = nn.ModuleList(nn.Conv2d(_CONTEXT, _CONTEXT // 4, 1) for _ in _LEVELS)
+        self.gather = _convolution(_CONTEXT + len(_LEVELS) * (_CONTEXT // 4), _CONTEXT)
+        skips = sum(_REDUCED[:3]) + 4
+        self.decode = nn.Sequential(
+            _convolution(_CONTEXT + skips, _DECODED),
+            _convolution(_DECODED, _DECODED, 3),
+            _convolution(_DECODED, _DECODED, 3),
+            nn.Dropout2d(0.1),
+            nn.Conv2d(_DECODED, len(GROUPS), 1),
+        )
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """The groups' logits.
+
+        Args:
+            features: as from `scene_features`.
+
+        Returns:
+            (B, groups, h/8, w/8).
+        """
+        *layers, colors = [level(x) for level, x in zip(self.level, features, strict=True)]
+        reduced = [self.drop(reduce(x)) for reduce, x in zip(self.reduce, layers, strict=True)]
+        coarse, fine = reduced[3].shape[-2:], reduced[2].shape[-2:]
+        x = self.join(
+            torch.cat([reduced[3], F.adaptive_avg_pool2d(reduced[2], coarse), _down(reduced[3])], 1)
+        )
+        for block in self.context:
+            x = x + block(x)
+        pooled = [
+            F.interpolate(
+                F.relu(pool(F.adaptive_avg_pool2d(x, cells))),
+                coarse,
+                mode="bilinear",
+                align_corners=False,
+            )
+            for pool, cells in zip(self.pool, _LEVELS, strict=True)
+        ]
+        x = F.interpolate(
+            self.gather(torch.cat([x, *pooled], 1)), fine, mode="bilinear", align_corners=False
+        )
+        logits: Tensor = self.decode(torch.cat([x, *reduced[:3], colors, _down(x)], 1))
+        return logits
+
+
+def _down(x: Tensor) -> Tensor:
+    """The height in the picture, -1 to 1 from above: sky is above, ground below."""
+    batch, _, height, width = x.shape
+    rows = torch.linspace(-1, 1, height, device=x.device, dtype=x.dtype)
+    return rows[None, None, :, None].expand(batch, 1, height, width)
+
+
+@torch.no_grad()
+def scene_probabilities(photos: Sequence[Tensor]) -> list[Tensor]:
+    """What is where in photos.
+
+    Args:
+        photos: (3, H, W) in [0, 1], of any size.
+
+    Returns:
+        For each photo the probabilities of `GROUPS`, (9, h, w), float32 on the CPU, on a grid of
+        about 24 by 32 cells.
+    """
+    head = _head()
+    found = []
+    for photo in photos:
+        fast = has_fast_bfloat16(photo.device)
+        vgg = VGGFeatures(LAYERS, dtype=torch.bfloat16 if fast else torch.float32)
+        features = scene_features(vgg.to(photo.device), seen(photo)[None])
+        found.append(head([x.cpu() for x in features])[0].softmax(0))
+    return found
+
+
+@lru_cache
+def _head() -> SceneHead:
+    """The trained head, read once a process."""
+    head = SceneHead()
+    # Not strict: the counters of batches are for training only.
+    head.load_state_dict({k: x.float() for k, x in load_file(_FILE).items()}, strict=False)
+    return head.eval()

@@ -1,0 +1,66 @@
+"""Regions of a pair of photos by what they show."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pydpst.photos.resizing import resize
+from pydpst.regions.masks import Regions, resized_labels
+from pydpst.regions.outlines import follow_colors
+from pydpst.regions.pairing import LinearMap, Seen, pair_groups, region_sums
+from pydpst.regions.plain import plain_background
+from pydpst.regions.scene import scene_probabilities
+
+# Borders are found at this size.
+_OUTLINES_SIZE = 512
+# Cells of this probability teach a region's colours, and keep their region unless they lie beside
+# a border.
+_SURE = 0.75
+
+
+def scene_regions(content: Tensor, style: Tensor, linear: LinearMap | None = None) -> Regions:
+    """Regions that both photos have by what they show: sky and sky, water and water.
+
+    Args:
+        content: (3, H, W) in [0, 1].
+        style: (3, H', W'), likewise.
+        linear: as for `pairing.pair_groups`.
+
+    Returns:
+        The regions, the largest first, named as `scene.GROUPS`; background and object, where both
+        photos are no more than these; or one, named whole.
+    """
+    photos = [content, style]
+    seen = [
+        Seen(found, F.interpolate(photo[None], found.shape[-2:], mode="area")[0].float().cpu())
+        for photo, found in zip(photos, scene_probabilities(photos), strict=True)
+    ]
+    matches = pair_groups(seen[0], seen[1], linear)
+    if len(matches) > 1:
+        parts = [[match.content for match in matches], [match.style for match in matches]]
+        shares = [region_sums(view, part) for view, part in zip(seen, parts, strict=True)]
+        return _outlined(photos, shares, [match.name for match in matches])
+    plain = [plain_background(view.colors) for view in seen]
+    shares = [torch.stack([x, 1 - x]) for x in plain if x is not None]
+    if len(shares) == len(photos):
+        return _outlined(photos, shares, ["background", "object"])
+    whole = [torch.zeros(x.shape[-2:], dtype=torch.int64, device=x.device) for x in photos]
+    return Regions(whole[0], whole[1], [matches[0].name], 1)
+
+
+def _outlined(photos: list[Tensor], shares: list[Tensor], names: list[str]) -> Regions:
+    """Label maps of coarse shares (R, h, w), the largest region first; what is beyond is none."""
+    labels = []
+    for photo, share in zip(photos, shares, strict=True):
+        share = (share / share.sum(0, keepdim=True).clamp_min(1e-6)).to(photo.device)
+        small = resize(photo, _OUTLINES_SIZE)
+        sure = (share > _SURE).float()
+        inner = 1 - F.max_pool2d(F.pad(1 - sure, (1, 1, 1, 1), mode="replicate"), 3, 1)
+        found = follow_colors(share, share * sure, small, inner).argmax(0)
+        labels.append(resized_labels(found, photo))
+    order = torch.bincount(labels[0].flatten(), minlength=len(names)).argsort(descending=True)
+    rank = torch.full((len(names) + 1,), -1, device=order.device)
+    rank[order] = torch.arange(len(order), device=order.device)
+    return Regions(rank[labels[0]], rank[labels[1]], [names[k] for k in order.tolist()], len(names))

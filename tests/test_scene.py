@@ -1,0 +1,238 @@
+"""Regions by what photos show: the head, the pairing, and names from end to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import PHOTOS, Run
+from PIL import Image
+from safetensors import safe_open
+
+import pydpst
+from pydpst.photos.resizing import resize
+from pydpst.regions import scene
+from pydpst.regions.labels import MaskPair, label_maps
+from pydpst.regions.mask_colors import NAMED_COLORS, SCENE_NAMES, label_image
+from pydpst.regions.pairing import NEAREST, Match, Seen, pair_groups, present
+from pydpst.regions.plain import plain_background
+from pydpst.regions.scene import GROUPS, scene_probabilities, seen_size
+from pydpst.transfer.linear import monge_kantorovich
+from pydpst.transfer.pair import find_regions
+
+
+def photo(name: str, size: int = 320) -> torch.Tensor:
+    return resize(pydpst.load_image(PHOTOS / f"{name}.jpg"), size)
+
+
+def bands(*groups: str, certainty: float = 0.9, step: float = 0.3) -> Seen:
+    """Horizontal bands of groups, each of its own brightness."""
+    probabilities = torch.full((len(GROUPS), 24, 32), (1 - certainty) / (len(GROUPS) - 1))
+    colors = torch.zeros(3, 24, 32)
+    for index, name in enumerate(groups):
+        rows = slice(24 * index // len(groups), 24 * (index + 1) // len(groups))
+        probabilities[GROUPS.index(name), rows] = certainty
+        colors[:, rows] = 0.1 + step * index
+    return Seen(probabilities, colors)
+
+
+def pairs(content: Seen, style: Seen) -> dict[str, set[str]]:
+    return {match.name: set(match.style) for match in pair_groups(content, style)}
+
+
+@pytest.fixture(scope="module")
+def cities() -> tuple[torch.Tensor, torch.Tensor]:
+    return photo("city_day"), photo("city_night")
+
+
+def test_the_weights_say_what_they_are() -> None:
+    assert scene._FILE.stat().st_size < 3 * 2**20
+    with safe_open(scene._FILE, "pt") as file:
+        assert file.metadata()["groups"].split() == list(GROUPS)
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (40, 900), (900, 40), (333, 500)])
+def test_probabilities_of_any_photo(shape: tuple[int, int]) -> None:
+    image = torch.rand(3, *shape, generator=torch.Generator().manual_seed(0))
+    tall, wide = seen_size(*shape)
+    assert tall % 16 == wide % 16 == 0
+    (found,) = scene_probabilities([image])
+    assert found.shape == (len(GROUPS), tall // 8, wide // 8)
+    torch.testing.assert_close(found.sum(0), torch.ones(found.shape[1:]))
+    assert torch.equal(found, scene_probabilities([image])[0])
+
+
+def test_sky_is_seen_by_day_and_night_and_in_grey(
+    cities: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    grey = cities[0].mean(0, keepdim=True).expand(3, -1, -1)
+    for found in scene_probabilities([*cities, grey]):
+        labels = found.argmax(0)
+        height = len(labels)
+        assert (labels[: height // 8] == 0).float().mean() > 0.8
+        assert (labels[-height // 4 :] == 0).float().mean() < 0.1
+
+
+def test_sky_goes_with_sky(cities: tuple[torch.Tensor, torch.Tensor]) -> None:
+    regions = find_regions(*cities)
+    assert "sky" in regions.names
+    assert regions.shared == len(regions.names) >= 2
+    sky = regions.names.index("sky")
+    for labels in (regions.content, regions.style):
+        height = len(labels)
+        assert (labels[: height // 12] == sky).float().mean() > 0.8
+        assert (labels[-height // 4 :] == sky).float().mean() < 0.1
+
+
+def test_a_photo_and_itself_have_the_same_regions(
+    cities: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    regions = find_regions(cities[0], cities[0])
+    assert torch.equal(regions.content, regions.style)
+    assert torch.equal(regions.content, find_regions(cities[0], cities[0]).content)
+
+
+def test_flat_black_and_white_photos_are_one_region() -> None:
+    for value in (0.0, 0.5, 1.0):
+        flat = torch.full((3, 40, 60), value)
+        regions = find_regions(flat, flat)
+        assert regions.names == ["whole"]
+        assert not regions.content.any()
+
+
+def test_the_table_is_whole() -> None:
+    assert set(NEAREST) == set(GROUPS)
+    for name, near in NEAREST.items():
+        assert set(near) <= set(GROUPS) - {name}
+        assert len(set(near)) == len(near)
+    assert [name for name in GROUPS if "sky" in NEAREST[name]] == ["water"]
+    assert set(SCENE_NAMES) == {*GROUPS, "object", "background", "whole"}
+
+
+def test_what_both_have_goes_together() -> None:
+    both = bands("sky", "vegetation", "water")
+    want = {name: {name} for name in ("sky", "vegetation", "water")}
+    assert pairs(both, both) == want
+
+
+def test_what_the_style_lacks_goes_to_the_nearest() -> None:
+    found = pairs(bands("sky", "mountain"), bands("sky", "building"))
+    assert found == {"sky": {"sky"}, "mountain": {"building"}}
+
+
+def test_a_sky_without_a_sky_takes_the_whole() -> None:
+    match = Match("whole", frozenset({"sky", "building"}), frozenset({"building"}))
+    assert pair_groups(bands("sky", "building"), bands("building")) == [match]
+
+
+def test_the_styles_sky_is_for_skies_only() -> None:
+    found = pairs(bands("building", "vegetation"), bands("sky", "building", "vegetation"))
+    assert found == {"building": {"building"}, "vegetation": {"vegetation"}}
+
+
+def test_uncertain_regions_are_merged() -> None:
+    unsure = bands("sky", "vegetation", certainty=0.4)
+    assert list(pairs(unsure, bands("sky", "vegetation"))) == ["whole"]
+
+
+def test_there_is_no_border_without_an_edge() -> None:
+    smooth = bands("sky", "vegetation", step=0.01)
+    assert list(pairs(smooth, bands("sky", "vegetation"))) == ["whole"]
+
+
+def test_what_cannot_be_mapped_is_merged() -> None:
+    both = bands("sky", "vegetation")
+    weak, strong = torch.eye(3, dtype=torch.float64), 9 * torch.eye(3, dtype=torch.float64)
+    for part, names in ((weak, {"sky", "vegetation"}), (strong, {"whole"})):
+
+        def linear(*given: torch.Tensor, part: torch.Tensor = part) -> tuple[torch.Tensor, ...]:
+            whole = bool((given[2] == 1).all())
+            return (weak if whole else part), torch.zeros(3, dtype=torch.float64)
+
+        assert {match.name for match in pair_groups(both, both, linear)} == names
+
+
+def test_what_would_swap_its_brightness_is_merged() -> None:
+    content = bands("sky", "vegetation", step=0.5)
+    style = bands("vegetation", "sky", step=0.5)
+    assert len(pair_groups(content, style)) == 2
+    assert len(pair_groups(content, content, monge_kantorovich)) == 2
+    assert len(pair_groups(content, style, monge_kantorovich)) == 1
+
+
+def test_specks_join_what_their_cells_find_next() -> None:
+    speck = bands("sky", "vegetation")
+    speck.probabilities[:, 20, 20] = 0
+    speck.probabilities[GROUPS.index("person"), 20, 20] = 1
+    assert set(present(speck)) == {"sky", "vegetation"}
+
+
+def test_an_object_is_apart_from_a_plain_background() -> None:
+    photos = []
+    for background, thing in (
+        ((0.9, 0.9, 0.9), (0.7, 0.1, 0.1)),
+        ((0.0, 0.0, 0.0), (0.2, 0.6, 0.3)),
+    ):
+        image = torch.tensor(background)[:, None, None].repeat(1, 120, 160)
+        image[:, 40:80, 60:100] = torch.tensor(thing)[:, None, None]
+        photos.append(image)
+    regions = find_regions(*photos)
+    assert regions.names == ["background", "object"]
+    for labels in (regions.content, regions.style):
+        assert (labels[44:76, 64:96] == 1).all()
+        assert (labels[:30] == 0).all()
+    assert plain_background(torch.rand(3, 24, 32)) is None
+    assert plain_background(torch.zeros(3, 24, 32)) is None
+
+
+def test_label_maps_keep_their_names(
+    cities: tuple[torch.Tensor, torch.Tensor], tmp_path: Path, run: Run
+) -> None:
+    day, night = PHOTOS / "city_day.jpg", PHOTOS / "city_night.jpg"
+    assert run("segment", day, night, "-o", tmp_path / "maps", "--size", 320)[0] == 0
+    maps = tmp_path / "maps" / "content.png", tmp_path / "maps" / "style.png"
+    back = label_maps(*cities, MaskPair(*maps))
+    assert "sky" in back.names
+    assert set(back.names) <= set(SCENE_NAMES)
+
+
+def test_what_is_painted_gets_the_name_of_its_colour(
+    cities: tuple[torch.Tensor, torch.Tensor], tmp_path: Path
+) -> None:
+    pytest.importorskip("gradio")
+    from pydpst.page.session import Session
+
+    session = Session(tmp_path)
+    session.regions = find_regions(*cities)
+    assert session.paint([None, None]) == (session.regions, [])
+    layers = []
+    for labels in (session.regions.content, session.regions.style):
+        layer = np.zeros((*labels.shape, 4), np.uint8)
+        layer[-20:] = (*NAMED_COLORS["ground"], 255)
+        layers.append(layer)
+    painted, alone = session.paint(layers)
+    assert alone == []
+    assert set(painted.names) == {*session.regions.names, "ground"}
+    assert (painted.content[-20:] == painted.names.index("ground")).all()
+    _, alone = session.paint([layers[0], None])
+    assert alone == ["ground"]
+
+
+def test_every_colour_is_read_as_its_name() -> None:
+    names = list(NAMED_COLORS)
+    labels = torch.arange(len(names)).repeat_interleave(8).expand(40, -1)
+    picture = label_image(labels, names)
+    read = label_maps(picture, picture, MaskPair(picture, picture))
+    assert sorted(read.names) == sorted(names)
+
+
+def test_a_region_can_be_locked_by_name(tmp_path: Path, run: Run) -> None:
+    day, night, out = PHOTOS / "city_day.jpg", PHOTOS / "city_night.jpg", tmp_path / "out.png"
+    options = ("--size", 256, "--steps", 4, "--lock", "sky", "-o", out)
+    assert run("stylize", day, night, *options)[0] == 0
+    with Image.open(out) as result, Image.open(day) as before:
+        change = np.abs(np.asarray(result, int) - np.asarray(before.convert("RGB"), int))
+    assert change[: len(change) // 12].mean() < 3
+    assert change[len(change) // 2 :].mean() > 10

@@ -1,0 +1,174 @@
+"""The photos and labels that the scene head learns from, and how they are split and cut."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from pydpst.regions.scene import GROUPS
+
+# The labels' kinds, in order, and the group of each. Windows and doors have none: see `grouped`.
+KINDS = {
+    "other": "interior",
+    "wall": "interior",
+    "building": "building",
+    "sky": "sky",
+    "floor": "ground",
+    "tree": "vegetation",
+    "ceiling": "interior",
+    "road": "ground",
+    "bed": "interior",
+    "window": None,
+    "grass": "vegetation",
+    "cabinet": "interior",
+    "sidewalk": "ground",
+    "person": "person",
+    "earth": "ground",
+    "door": None,
+    "table": "interior",
+    "mountain": "mountain",
+    "plant": "vegetation",
+    "curtain": "interior",
+    "chair": "interior",
+    "car": "vehicle",
+    "water": "water",
+    "painting": "interior",
+    "sofa": "interior",
+    "shelf": "interior",
+    "house": "building",
+    "sea": "water",
+    "mirror": "interior",
+    "rug": "ground",
+    "field": "vegetation",
+    "armchair": "interior",
+}
+# Crops for training have one of these sizes, so that they can be learned from together.
+SHAPES = ((192, 256), (160, 304), (224, 224), (256, 192))
+
+
+@dataclass(frozen=True)
+class Window:
+    """What of a photo is seen, as shares of it: top, bottom, left, right; perhaps mirrored."""
+
+    top: float
+    bottom: float
+    left: float
+    right: float
+    mirrored: bool
+
+
+WHOLE = Window(0, 1, 0, 1, False)
+
+
+def split(folder: Path) -> tuple[list[str], list[str]]:
+    """The photos' numbers to train on and to validate on, a fifth; a series is never in both.
+
+    A series is what differs in its file names by digits only, within one source.
+    """
+    series: dict[str, list[str]] = {}
+    with (folder / "SOURCES.tsv").open(newline="") as file:
+        for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
+            key = re.sub(r"\d+", "", row["source"].rsplit(".", 1)[0])
+            series.setdefault(key, []).append(Path(row["file"]).stem)
+    ordered = sorted(series, key=lambda key: hashlib.sha256(key.encode()).hexdigest())
+    total = sum(len(of) for of in series.values())
+    training: list[str] = []
+    held: list[str] = []
+    for key in ordered:
+        (held if len(held) < total / 5 else training).extend(series[key])
+    return sorted(training), sorted(held)
+
+
+def read_photo(folder: Path, number: str) -> Tensor:
+    """A photo, (3, H, W) in [0, 1]."""
+    with Image.open(folder / "photos" / f"{number}.jpg") as image:
+        array = np.asarray(image.convert("RGB")).copy()
+    return torch.from_numpy(array).permute(2, 0, 1) / 255
+
+
+def some_window(height: int, width: int, random: np.random.Generator) -> tuple[Window, int]:
+    """A window of the aspect of the nearest of `SHAPES`, and that shape's number."""
+    aspects = np.log([wide / tall for tall, wide in SHAPES])
+    shape = int(np.abs(aspects - np.log(width / height)).argmin())
+    tall, wide = SHAPES[shape]
+    most = min(height / tall, width / wide) * random.uniform(0.6, 1.0) ** 0.7
+    share = most * tall / height, most * wide / width
+    top, left = (random.uniform(0, 1 - min(1, of)) for of in share)
+    mirrored = bool(random.random() < 0.5)
+    return Window(top, min(1, top + share[0]), left, min(1, left + share[1]), mirrored), shape
+
+
+def cut(photo: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
+    """The window of a photo (3, H, W) at that size."""
+    height, width = photo.shape[-2:]
+    rows = slice(round(window.top * height), round(window.bottom * height))
+    columns = slice(round(window.left * width), round(window.right * width))
+    part = photo[:, rows, columns]
+    part = F.interpolate(part[None], size, mode="bicubic", antialias=True)[0].clamp(0, 1)
+    return part.flip(-1) if window.mirrored else part
+
+
+def cut_map(maps: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
+    """The same of maps (G, h, w), whose cells are larger than pixels."""
+    height, width = size
+    y = torch.linspace(window.top, window.bottom, 2 * height + 1)[1::2] * 2 - 1
+    x = torch.linspace(window.left, window.right, 2 * width + 1)[1::2] * 2 - 1
+    grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], -1)[None]
+    part = F.grid_sample(
+        maps[None], grid, mode="bilinear", padding_mode="border", align_corners=False
+    )[0]
+    return part.flip(-1) if window.mirrored else part
+
+
+def grouped(kinds: Tensor, alpha: Tensor) -> Tensor:
+    """The soft target of a photo: the groups' probabilities.
+
+    Windows and doors belong to what the photo has more of, buildings or walls. Where the labels
+    see sky, the outline is that of the sky network as well.
+
+    Args:
+        kinds: (32, h, w), the labels' weights, not negative.
+        alpha: (h, w) in [0, 1], the sky network's.
+
+    Returns:
+        (groups, h, w), summing to 1.
+    """
+    kinds = kinds / kinds.sum(0, keepdim=True).clamp_min(1e-6)
+    mass = dict(zip(KINDS, kinds.mean((1, 2)).tolist(), strict=True))
+    outside, inside = mass["building"] + mass["house"], mass["wall"] + mass["ceiling"]
+    facade = (outside + 1e-3) / (outside + inside + 2e-3)
+    target = torch.zeros(len(GROUPS), *alpha.shape)
+    for weight, group in zip(kinds, KINDS.values(), strict=True):
+        if group is None:
+            target[GROUPS.index("building")] += facade * weight
+            target[GROUPS.index("interior")] += (1 - facade) * weight
+        else:
+            target[GROUPS.index(group)] += weight
+    sky = target[0]
+    near = F.max_pool2d(sky[None, None], 3, 1, 1)[0, 0] > 0.5
+    others = target[1:].sum(0)
+    refined = torch.where(near & (others > 0.02), (sky + alpha) / 2, sky)
+    target[1:] *= (1 - refined) / others.clamp_min(1e-6)
+    target[0] = refined
+    return target / target.sum(0, keepdim=True)
+
+
+def load_targets(folder: Path) -> dict[str, Tensor]:
+    """The targets of all photos by number, (groups, 64, 64), float16."""
+    found = {}
+    with np.load(folder / "labels.npz") as labels, np.load(folder / "sky.npz") as skies:
+        for number in labels.files:
+            kinds = torch.from_numpy(labels[number]).permute(2, 0, 1).float()
+            alpha = torch.from_numpy(skies[number])[None, None].float() / 255
+            alpha = F.interpolate(alpha, kinds.shape[-2:], mode="area")[0, 0]
+            found[number] = grouped(kinds, alpha).half()
+    return found
