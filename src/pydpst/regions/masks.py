@@ -131,7 +131,7 @@ def followed_masks(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
     )
     belonging = box_mean(share, reach) * _likelihood(photo, inside)
     belonging = belonging / belonging.sum(0, keepdim=True).clamp_min(1e-12)
-    return _of_regions(guided_filter(photo, torch.where(near, belonging, hard), radius=4, eps=1e-4))
+    return _of_regions(guided_filter(photo, torch.where(near, belonging, hard), radius=4, eps=1e-3))
 
 
 def _of_regions(soft: Tensor) -> Tensor:
@@ -146,7 +146,10 @@ def _likelihood(photo: Tensor, masks: Tensor) -> Tensor:
     red, green, blue = (photo.clamp(0, 1).sqrt() * (_BINS - 1e-3)).long().unbind()
     index = ((red * _BINS + green) * _BINS + blue).flatten()
     counts = torch.stack([torch.bincount(index, mask.flatten(), _BINS**3) for mask in masks])
-    smooth = F.avg_pool3d(counts.view(-1, _BINS, _BINS, _BINS), 3, 1, 1).flatten(1)
+    smooth = counts.view(-1, _BINS, _BINS, _BINS)
+    for _ in range(2):
+        smooth = F.avg_pool3d(smooth, 3, 1, 1)
+    smooth = smooth.flatten(1)
     common = smooth / smooth.sum(1, keepdim=True).clamp_min(1e-9) + _UNSEEN / _BINS**3
     return common[:, index].view_as(masks)
 
