@@ -99,5 +99,7 @@ def test_wrong_strengths_are_named_before_any_work(day: torch.Tensor) -> None:
         pydpst.stylize(day, day, strength=1.5)
     with pytest.raises(ValueError, match="a strength is -1"):
         pydpst.stylize(day, day, strength={"blue": -1})
-    with pytest.raises(ValueError, match="regions is 'sky'; it must be one of auto, none"):
+    with pytest.raises(
+        ValueError, match="regions is 'sky'; it must be one of auto, clusters, none"
+    ):
         pydpst.stylize(day, day, regions="sky")
