@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,10 +16,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import Run
+from test_photo_files import darker, same, through
 
 from pydpst.feedforward.models import styles
 from pydpst.photos.dither import dithered
-from pydpst.photos.photo import Photo, open_photo, save_photo
+from pydpst.photos.photo import open_photo, save_photo
 
 COLORD = Path("/usr/share/color/icc/colord")
 PACKAGES = {
@@ -75,20 +75,6 @@ def pixels_of(path: Path, *options: object) -> np.ndarray[Any, Any]:
 
 def shown(image: torch.Tensor) -> np.ndarray[Any, Any]:
     return image.permute(1, 2, 0).numpy()
-
-
-def through(path: Path, out: Path, change: Callable[[torch.Tensor], torch.Tensor]) -> Photo:
-    photo = open_photo(path)
-    save_photo(change(photo.pixels), out, like=photo)
-    return photo
-
-
-def same(image: torch.Tensor) -> torch.Tensor:
-    return image
-
-
-def darker(image: torch.Tensor) -> torch.Tensor:
-    return image * torch.tensor([0.8, 0.7, 0.9])[:, None, None]
 
 
 @pytest.fixture(scope="session")
