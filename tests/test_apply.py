@@ -65,7 +65,7 @@ def test_a_file_and_a_folder(run: Run, model: Path, small_photo: Path, tmp_path:
     assert code == 0
     assert "3 of 3 photos" in err
     written = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*")}
-    assert written == {"a.jpg", "b.png", "deeper/a.png"}
+    assert written == {"a.jpg", "b.png", "deeper/a.png", "recipe.json"}
 
 
 def test_a_broken_photo_does_not_stop_the_others(
@@ -79,7 +79,8 @@ def test_a_broken_photo_does_not_stop_the_others(
     assert "1 of 3 photos" in err
     assert "broken.jpg" in err
     assert "gone.jpg" in err
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [small_photo.name]
+    made = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert made == [small_photo.name, "recipe.json"]
 
 
 def test_outputs_are_checked_first(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pydpst.commands import say
-from pydpst.commands.batch import FAILURES, outputs_for, print_failures, reason_of
+from pydpst.commands.batch import FAILURES, finish_batch, outputs_for, reason_of
+from pydpst.commands.files import check_files
+from pydpst.commands.journal import NAME, Journal
 from pydpst.commands.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -42,6 +45,7 @@ def apply(
     """Restyle PHOTOS, or video, with a trained MODEL, at full resolution."""
     import pydpst
     from pydpst.commands.clip import apply_to_clips
+    from pydpst.feedforward.models import model_path
     from pydpst.ops import choose_device
     from pydpst.video.clip import CLIPS
 
@@ -51,14 +55,38 @@ def apply(
         apply_to_clips(model, photos, output, strength, device)
         return
     pairs = outputs_for(photos, output)
+    results = [result for _, result in pairs]
+    in_folder = results != [output]
+    check_files(
+        {"MODEL": model_path(model), "PHOTOS": [photo for photo, _ in pairs]},
+        {"--output": [*results, *([output / NAME] if in_folder else [])]},
+    )
+    journal = None
+    if in_folder:
+        journal = Journal(output, _recipe_of(model_path(model), strength))
+        journal.check(results)
     network = pydpst.load_model(model).to(choose_device(device))
     start = time.monotonic()
-    failures = _restyle_all(network, pairs, strength)
-    done = len(pairs) - len(failures)
-    say(f"{output}: {done} of {len(pairs)} photos, {time.monotonic() - start:.1f} s")
-    if failures:
-        print_failures(failures)
-        raise typer.Exit(1)
+    left = [pair for pair in pairs if journal is None or not journal.is_done(*pair)]
+    failures, interrupted = _restyle_all(network, left, strength, journal)
+    if interrupted is not None:
+        say(f"interrupted before {interrupted}; the same command goes on from there")
+        raise typer.Exit(130)
+    finish_batch(output, len(pairs), len(pairs) - len(left), failures, start)
+
+
+def _recipe_of(model: Path, strength: float) -> dict[str, Any]:
+    """What results depend on, but for the photos; laid out as the recipes of `pydpst stylize`."""
+    from importlib.metadata import version
+
+    from pydpst.transfer.recipe import checksum
+
+    return {
+        "kind": "pydpst apply",
+        "files": {"model": {"path": os.fspath(model.resolve()), "sha256": checksum(model)}},
+        "options": {"strength": strength},
+        "versions": {name: version(name) for name in ("pydpst", "torch")},
+    }
 
 
 def styles() -> None:
@@ -75,20 +103,30 @@ def styles() -> None:
 
 
 def _restyle_all(
-    network: nn.Module, pairs: list[tuple[Path, Path]], strength: float
-) -> dict[Path, str]:
-    """Restyles photos while the next are decoded and the last are encoded; what went wrong."""
+    network: nn.Module,
+    pairs: list[tuple[Path, Path]],
+    strength: float,
+    journal: Journal | None,
+) -> tuple[dict[Path, str], Path | None]:
+    """Restyles photos while the next are decoded and the last are encoded.
+
+    Returns:
+        What went wrong, and the photo before which Ctrl-C came.
+    """
     from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
     import pydpst
     from pydpst.photos.photo import open_photo, save_photo
 
     failures: dict[Path, str] = {}
-    writing: deque[tuple[Path, Future[None]]] = deque()
+    writing: deque[tuple[Path, Path, Future[None]]] = deque()
+    current: Path | None = None
 
-    def finish(photo: Path, future: Future[None]) -> None:
+    def finish(photo: Path, result: Path, future: Future[None]) -> None:
         try:
             future.result()
+            if journal is not None:
+                journal.finish(result)
         except FAILURES as error:
             failures[photo] = reason_of(error)
 
@@ -99,22 +137,30 @@ def _restyle_all(
         progress_bar(*columns, too_large="apply it on the CPU, by --device cpu") as bar,
     ):
         decoded = _ahead(readers, open_photo, [(photo, "input") for photo, _ in pairs])
-        numbered = bar.track(decoded, total=len(pairs))
-        for (photo, result), future in zip(pairs, numbered, strict=True):
-            try:
-                original = future.result()
-                image = pydpst.apply_model(network, original.pixels, strength=strength).cpu()
-            except FAILURES as error:
-                failures[photo] = reason_of(error)
-                continue
-            writing.append((photo, writers.submit(save_photo, image, result, original)))
-            ahead = 0 if image[0].numel() > _LARGE else _AHEAD
-            del image, original, future
-            while len(writing) > ahead:
-                finish(*writing.popleft())
+        numbered = iter(bar.track(decoded, total=len(pairs)))
+        try:
+            for current, result in pairs:
+                try:
+                    future = next(numbered)
+                    original = future.result()
+                    image = pydpst.apply_model(network, original.pixels, strength=strength).cpu()
+                    if journal is not None:
+                        journal.begin(current, result)
+                except FAILURES as error:
+                    failures[current] = reason_of(error)
+                    continue
+                saved = writers.submit(save_photo, image, result, original)
+                writing.append((current, result, saved))
+                ahead = 0 if image[0].numel() > _LARGE else _AHEAD
+                del image, original, future
+                while len(writing) > ahead:
+                    finish(*writing.popleft())
+            current = None
+        except KeyboardInterrupt:
+            readers.shutdown(wait=False, cancel_futures=True)
         while writing:
             finish(*writing.popleft())
-    return failures
+    return failures, current
 
 
 def _ahead(

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
+
+import typer
+
+from pydpst.commands import say
 
 # What may be wrong with one photo of many, after which the others go on.
 FAILURES = (ValueError, ImportError, OSError, MemoryError, RuntimeError)
@@ -15,47 +20,50 @@ def reason_of(error: BaseException) -> str:
 
 
 def outputs_for(photos: list[Path], output: Path) -> list[tuple[Path, Path]]:
-    """Each photo, and where its result goes, in folders that are there.
+    """Each photo, and where its result goes.
 
     Args:
-        photos: photos and folders, which are searched with their folders.
-        output: a folder, made if it is not there; for one photo also a file.
+        photos: photos and folders, which are searched with their folders, but for the output.
+        output: a folder, which need not be there; for one photo also a file.
 
     Raises:
-        ValueError: if a result would overwrite a photo or another result, or cannot be written.
+        ValueError: if two results would be one file, or cannot be written.
     """
-    from pydpst.feedforward.training_photos import find_photos
-    from pydpst.photos.writing import check_output
+    from pydpst.photos.writing import check_folder, check_output
 
     if len(photos) == 1 and not photos[0].is_dir() and output.suffix and not output.is_dir():
-        pairs = [(photos[0], check_output(output))]
-    else:
-        if output.is_file() or not output.parent.is_dir():
-            raise ValueError(f"the output {output} must be a folder, in one that exists.")
-        pairs = []
-        for photo in photos:
-            folder = _is_folder(photo)
-            found = find_photos(photo) if folder else [photo]
-            top = photo if folder else photo.parent
-            pairs += [(Path(str(path)), _beneath(output, Path(str(path)), top)) for path in found]
+        return [(photos[0], check_output(output))]
+    if output.is_file() or not output.parent.is_dir():
+        raise ValueError(f"the output {output} must be a folder, in one that exists.")
+    check_folder(output if output.is_dir() else output.parent)
+    pairs = []
+    for photo in photos:
+        folder = _is_folder(photo)
+        top = photo if folder else photo.parent
+        found = _photos_of(photo, output) if folder else [photo]
+        pairs += [(path, _beneath(output, path, top)) for path in found]
     seen: dict[Path, Path] = {}
-    inputs = {photo.resolve() for photo, _ in pairs}
     for photo, result in pairs:
-        if result.resolve() in inputs:
-            raise ValueError(f"the output {result} is also an input; choose another folder.")
         if result in seen:
             raise ValueError(
                 f"{seen[result]} and {photo} would both become {result}; restyle them separately."
             )
         seen[result] = photo
-    try:
-        for result in seen:
-            result.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(
-            f"the output folder {output} cannot be written to ({error.strerror}); choose another."
-        ) from None
     return pairs
+
+
+def _photos_of(folder: Path, output: Path) -> list[Path]:
+    """A folder's photos, but not the results of an earlier run, if they go into a folder of it."""
+    from pydpst.feedforward.training_photos import find_photos
+
+    inside, results = os.path.realpath(folder), os.path.realpath(output)
+    found = [Path(str(path)) for path in find_photos(folder)]
+    if inside == results or not Path(results).is_relative_to(inside):
+        return found
+    photos = [path for path in found if not Path(os.path.realpath(path)).is_relative_to(results)]
+    if not photos:
+        raise ValueError(f"the folder {folder} holds no photos outside the output {output}.")
+    return photos
 
 
 def _is_folder(path: Path) -> bool:
@@ -79,7 +87,30 @@ def _beneath(output: Path, photo: Path, top: Path) -> Path:
     return result
 
 
-def print_failures(failures: dict[Path, str]) -> None:
+def finish_batch(
+    output: Path, photos: int, there: int, failures: dict[Path, str], start: float
+) -> None:
+    """Says what became of many photos.
+
+    Args:
+        output: the folder of the results.
+        photos: how many there are.
+        there: how many had their results before.
+        failures: what went wrong with which photo.
+        start: when it began, as `time.monotonic` has it.
+
+    Raises:
+        typer.Exit: if something went wrong.
+    """
+    before = f", {there} were there" if there else ""
+    done = photos - there - len(failures)
+    say(f"{output}: {done} of {photos} photos{before}, {time.monotonic() - start:.1f} s")
+    if failures:
+        _print_failures(failures)
+        raise typer.Exit(1)
+
+
+def _print_failures(failures: dict[Path, str]) -> None:
     """Prints a table of what went wrong with which photo."""
     from rich.console import Console
     from rich.table import Table

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from pydpst.commands import say
+from pydpst.commands.files import check_files
 from pydpst.commands.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def apply_to_clips(
 ) -> None:
     """Restyles clips, with a bar each."""
     import pydpst
+    from pydpst.feedforward.models import model_path
     from pydpst.ops import choose_device
     from pydpst.video.clip import CLIPS, check_clip
     from pydpst.video.smooth_look import apply_to_clip
@@ -33,10 +35,7 @@ def apply_to_clips(
         if not output.is_dir():
             raise ValueError(f"the output {output} must be a folder that exists.")
         results = [output / clip.name for clip in clips]
-    if len(set(results)) < len(results):
-        raise ValueError(
-            f"two clips would become the same file in {output}; restyle one at a time."
-        )
+    check_files({"MODEL": model_path(model), "clips": clips}, {"--output": results})
     for clip, result in zip(clips, results, strict=True):
         check_clip(clip, result)
     network = pydpst.load_model(model).to(choose_device(device))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pydpst.commands import say
+from pydpst.commands.files import check_files
 
 
 def evaluate(
@@ -39,6 +40,9 @@ def evaluate(
 
     if report is not None:
         check_output(report, (".html", ".htm"))
+    masks_read = {"--content-mask": content_mask, "--style-mask": style_mask}
+    photos_read = {"CONTENT": content, "STYLE": style, "RESULT": result}
+    check_files({**photos_read, **masks_read}, {"--report": report})
     mask_files = MaskPair.of(content_mask, style_mask)
     photos = [load_image(content, "content"), load_image(style, "style")]
     outcome = load_image(result, "result")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pydpst.commands import say
+from pydpst.commands.files import check_files
 
 
 def export(
@@ -33,6 +34,13 @@ def export(
         raise ValueError("there is nothing to write; give --output MODEL.onnx or --cube LOOK.cube.")
     if photos is not None and cube is None:
         raise ValueError("--photos is for the look-up table; give --cube LOOK.cube, too.")
+    from pydpst.feedforward.models import model_path
+    from pydpst.feedforward.training_photos import find_photos
+
+    found = [] if photos is None else [Path(str(photo)) for photo in find_photos(photos)]
+    check_files(
+        {"MODEL": model_path(model), "--photos": found}, {"--output": output, "--cube": cube}
+    )
     if output is not None:
         _write_onnx(model, output, strength)
     if cube is not None:

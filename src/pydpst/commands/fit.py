@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pydpst.commands import check_paths, say
+from pydpst.commands import say
+from pydpst.commands.files import check_files
 
 
 def fit(
@@ -28,7 +29,7 @@ def fit(
     from pydpst.transfer.cube import apply_cube, fit_look, write_cube
 
     check_output(output, (".cube",))
-    check_paths([before, after], output, None, "")
+    check_files({"BEFORE": before, "AFTER": after}, {"--output": output})
     photo = resize(load_image(before, "before"), 1024)
     graded = match_size(load_image(after, "after"), photo, "after", "before")
     cube = fit_look(photo, graded, size)

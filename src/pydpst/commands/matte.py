@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pydpst.commands import check_paths, say
+from pydpst.commands import say
+from pydpst.commands.files import check_files
 from pydpst.commands.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -50,8 +51,10 @@ def matte(
     from pydpst.photos.image import load_image, save_alpha, save_image
     from pydpst.photos.writing import check_output
 
-    inputs = [path for path in (image, trimap, background) if path is not None]
-    check_paths(inputs, output, cutout, "--cutout")
+    check_files(
+        {"IMAGE": image, "TRIMAP": trimap, "--background": background},
+        {"--output": output, "--cutout": cutout},
+    )
     if bits not in (8, 16):
         raise ValueError(f"bits is {bits}; it must be 8 or 16.")
     check_output(output, SIXTEEN_BIT if bits == 16 else PICTURES)

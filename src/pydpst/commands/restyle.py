@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from pydpst.commands import say
-from pydpst.commands.batch import FAILURES, outputs_for, print_failures, reason_of
+from pydpst.commands.batch import FAILURES, finish_batch, outputs_for, reason_of
+from pydpst.commands.files import Files, check_files
+from pydpst.commands.journal import NAME, Journal
 from pydpst.commands.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -17,9 +19,6 @@ if TYPE_CHECKING:
 
     from pydpst.transfer.planning import Plan
     from pydpst.transfer.stylize import Progress, Result
-
-# In the output folder: what its photos were made with.
-_RECIPE = "recipe.json"
 
 
 def restyle(
@@ -59,40 +58,58 @@ def restyle(
 
 
 def restyle_folder(
-    folder: Path, style: Path, output: Path, save_recipe: Path | None, given: dict[str, Any]
+    folder: Path,
+    style: Path,
+    output: Path,
+    save_recipe: Path | None,
+    given: dict[str, Any],
+    reads: Files | None = None,
 ) -> None:
     """Restyles the photos of a folder; those that an earlier run with the same look made stay.
 
-    The output folder keeps the recipe, which tells whether the look is the same.
+    The output folder keeps the recipe, with what each result was made of.
+
+    Args:
+        folder: of photos.
+        style: the style photo.
+        output: a folder.
+        save_recipe: where to write the recipe, too.
+        given: other arguments of `pydpst.stylize`.
+        reads: other files that are read.
 
     Raises:
-        ValueError: for bad options, or if the output folder holds results of another look.
+        ValueError: for bad options, or if the output folder holds results of another look, or
+            other files in their places.
     """
     from pydpst.photos.image import load_image
-    from pydpst.photos.writing import check_output, write_whole
-    from pydpst.transfer.recipe import recipe_text
+    from pydpst.photos.writing import check_output
+    from pydpst.transfer.recipe import recipe_of
+    from pydpst.transfer.recipe import save_recipe as write_recipe
 
-    example = load_image(style, "style")
-    recipe = recipe_text(style, given)
+    pairs = outputs_for([folder], output)
+    photos, results = zip(*pairs, strict=True)
+    reads = {"CONTENT": photos, "STYLE": style, **(reads or {})}
+    written = {"--output": [*results, output / NAME], "--save-recipe": save_recipe}
+    check_files(reads, written)
     if save_recipe is not None:
         check_output(save_recipe, (".json",))
-    resumed = _is_resumed(output, recipe)
-    pairs = outputs_for([folder], output)
-    write_whole(output / _RECIPE, recipe.encode())
-    if save_recipe is not None:
-        write_whole(save_recipe, recipe.encode())
+    example = load_image(style, "style")
+    journal = Journal(output, recipe_of(style, given))
+    journal.check(results)
     start = time.monotonic()
-    ready = [result for _, result in pairs if resumed and result.is_file()]
+    done = {result for photo, result in pairs if journal.is_done(photo, result)}
     failures: dict[Path, str] = {}
     for number, (photo, result) in enumerate(pairs, start=1):
-        if result in ready:
+        if result in done:
             continue
         interrupted = False
         try:
             restyled, _ = restyle(photo, example, given, f"photo {number} of {len(pairs)}, ")
             interrupted = restyled.interrupted
             if not interrupted:  # half-done ones would pass for done when it goes on
+                journal.begin(photo, result)
                 restyled.save(result)
+                journal.finish(result)
         except KeyboardInterrupt:
             interrupted = True
         except FAILURES as error:
@@ -102,23 +119,6 @@ def restyle_folder(
             raise typer.Exit(130)
     if len(failures) == len(pairs) > 1 and len(set(failures.values())) == 1:
         raise ValueError(failures.popitem()[1])  # of an option, not of a photo
-    done = len(pairs) - len(ready) - len(failures)
-    before = f", {len(ready)} were there" if ready else ""
-    say(f"{output}: {done} of {len(pairs)} photos{before}, {time.monotonic() - start:.1f} s")
-    if failures:
-        print_failures(failures)
-        raise typer.Exit(1)
-
-
-def _is_resumed(output: Path, recipe: str) -> bool:
-    """Whether an earlier run with this recipe began; what it left half-written is deleted."""
-    path = output / _RECIPE
-    if not path.is_file():
-        return False
-    if path.read_text(encoding="utf-8") != recipe:
-        raise ValueError(
-            f"the folder {output} holds results of another look (see {path}); choose another."
-        )
-    for part in output.rglob(".pydpst-*.part"):
-        part.unlink(missing_ok=True)
-    return True
+    if save_recipe is not None:
+        write_recipe(save_recipe, style, given)
+    finish_batch(output, len(pairs), len(done), failures, start)

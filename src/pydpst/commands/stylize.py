@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pydpst.commands import check_paths, say
+from pydpst.commands import say
 from pydpst.commands.clip import stylize_clip
+from pydpst.commands.files import check_files
 from pydpst.commands.options import given, takes
 from pydpst.commands.restyle import restyle, restyle_folder
 from pydpst.transfer.look import Look
@@ -90,11 +91,18 @@ def stylize(
         for option, value in of_one_photo.items():
             if value is not None:
                 raise ValueError(f"{option} goes with one photo, but {content} is {kind}.")
+    model = arguments.get("segmentation_model")
+    reads = {
+        "CONTENT": content,
+        "STYLE": style,
+        "--content-mask": content_mask,
+        "--style-mask": arguments.get("style_mask"),
+        "--recipe": recipe,
+        "--segmentation-model": model and Path(model),
+    }
     if content.is_dir():
-        restyle_folder(content, style, output, save_recipe, arguments)
-        return
-    if is_clip:
-        stylize_clip(content, style, output, arguments)
+        reads.pop("CONTENT")
+        restyle_folder(content, style, output, save_recipe, arguments, reads)
         return
     also = {
         "--compare": compare,
@@ -102,7 +110,11 @@ def stylize(
         "--export-cube": export_cube,
         "--export-grid": export_grid,
     }
-    _check_outputs([content, style], output, also)
+    check_files(reads, {"--output": output, **also}, {"--export-look": export_look})
+    if is_clip:
+        stylize_clip(content, style, output, arguments)
+        return
+    _check_outputs(output, also)
     if export_look is not None:
         _check_look(export_look, arguments)
     start = time.monotonic()
@@ -147,7 +159,7 @@ def _check_look(folder: Path, options: dict[str, Any]) -> None:
         raise ValueError("--export-look writes a grade; leave --method out, or say grade.")
 
 
-def _check_outputs(inputs: list[Path], output: Path, also: dict[str, Path | None]) -> None:
+def _check_outputs(output: Path, also: dict[str, Path | None]) -> None:
     from pydpst.photos.encode import PICTURES
     from pydpst.photos.writing import check_output
 
@@ -158,7 +170,6 @@ def _check_outputs(inputs: list[Path], output: Path, also: dict[str, Path | None
     }
     check_output(output)
     for option, path in also.items():
-        check_paths(inputs, output, path, option)
         if path is not None:
             check_output(path, suffixes.get(option, PICTURES))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pydpst.commands import say
+from pydpst.commands.files import check_files
 from pydpst.commands.options import given, takes
 from pydpst.commands.progress import progress_bar
 from pydpst.feedforward.training_settings import Settings
@@ -45,8 +46,13 @@ def train(
         "device": device,
     }
     arguments = given({**options, **more})
-    if output.resolve() == style.resolve():
-        raise ValueError(f"the output {output} is also the style; choose another name for it.")
+    from pydpst.feedforward.training_photos import find_photos
+
+    logged = [] if log is None else [log / "losses.jsonl", *log.glob("step_*/*")]
+    check_files(
+        {"STYLE": style, "PHOTOS": [Path(str(photo)) for photo in find_photos(photos)]},
+        {"--output": [output, output.with_suffix(".checkpoint")], "--log": logged},
+    )
     start = time.monotonic()
     try:
         _train_with_progress(

@@ -32,15 +32,23 @@ def check_output(path: str | os.PathLike[str], suffixes: Collection[str] = PICTU
         raise ValueError(f"the output {path} is a folder; give the path of a file.")
     if not path.parent.is_dir():
         raise ValueError(f"the output folder {path.parent} does not exist; create it first.")
+    check_folder(path.parent)
+    return path
+
+
+def check_folder(folder: Path) -> None:
+    """Refuses a folder in which no file can be made.
+
+    Raises:
+        ValueError: with a sentence that names it.
+    """
     try:
         # Permission bits do not tell all: root passes them, and a file system may be read-only.
-        tempfile.NamedTemporaryFile(dir=path.parent).close()
+        tempfile.NamedTemporaryFile(dir=folder).close()
     except OSError as error:
         raise ValueError(
-            f"the output folder {path.parent} cannot be written to ({error.strerror}); choose "
-            "another."
+            f"the output folder {folder} cannot be written to ({error.strerror}); choose another."
         ) from None
-    return path
 
 
 def write_whole(path: Path, data: bytes | memoryview) -> None:

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pydpst.photos.opening import opened
 from pydpst.photos.writing import write_whole
 from pydpst.transfer.look import Look
 from pydpst.transfer.options import options_of
@@ -53,26 +54,26 @@ def save_recipe(
         ValueError: if a file cannot be read.
         OSError: if writing fails.
     """
-    write_whole(Path(path), recipe_text(style, options).encode())
+    text = json.dumps(recipe_of(style, options), indent=2)
+    write_whole(Path(path), text.encode() + b"\n")
 
 
-def recipe_text(style: str | os.PathLike[str], options: Mapping[str, Any]) -> str:
+def recipe_of(style: str | os.PathLike[str], options: Mapping[str, Any]) -> dict[str, Any]:
     """What `save_recipe` writes; arguments likewise."""
     given = {name: value for name, value in options.items() if name not in _NOT_OF_THE_LOOK}
     files = {"style": style, "style_mask": given.pop("style_mask", None)}
-    recipe = {
+    return {
         "kind": _KIND,
         "format": _FORMAT,
         "files": {
-            name: {"path": os.fspath(Path(file).resolve()), "sha256": _checksum(Path(file))}
+            name: {"path": os.fspath(Path(file).resolve()), "sha256": checksum(Path(file))}
             for name, file in files.items()
             if file is not None
         },
         "options": _as_json(Look(**given).settled()),
-        "weights": {_WEIGHTS.name: _checksum(_WEIGHTS)},
+        "weights": {_WEIGHTS.name: checksum(_WEIGHTS)},
         "versions": {name: version(name) for name in _PACKAGES},
     }
-    return json.dumps(recipe, indent=2) + "\n"
 
 
 def load_recipe(path: str | os.PathLike[str]) -> Recipe:
@@ -100,13 +101,13 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
                 f"the {what} {places[0]} of the recipe {path} does not exist; put it there or "
                 "beside the recipe."
             )
-        if _checksum(found) != file["sha256"]:
+        if checksum(found) != file["sha256"]:
             raise ValueError(
                 f"the {what} {found} is not the one that the recipe {path} was written with; put "
                 "that one there or beside the recipe."
             )
         files[name] = found
-    if recipe["weights"] != {_WEIGHTS.name: _checksum(_WEIGHTS)}:
+    if recipe["weights"] != {_WEIGHTS.name: checksum(_WEIGHTS)}:
         raise ValueError(
             f"the recipe {path} was written with other weights of the VGG network; install "
             f"pydpst {recipe['versions'].get('pydpst')}."
@@ -162,8 +163,17 @@ def _as_json(look: Look) -> dict[str, Any]:
     return {**options, "lock": list(options["lock"])}
 
 
-def _checksum(path: Path) -> str:
+def checksum(path: Path) -> str:
+    """SHA-256 of a file.
+
+    Raises:
+        ValueError: if it cannot be read.
+    """
+    digest = hashlib.sha256()
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        with opened(path, str(path)) as file:
+            while block := file.read(2**20):
+                digest.update(block)
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}).") from None
+    return digest.hexdigest()

@@ -1,0 +1,132 @@
+"""What of a folder's results is done, and of what each was made, so that a run can go on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+NAME = "recipe.json"
+
+
+class Journal:
+    """The recipe in an output folder, with the checksums of the photos and results of each result.
+
+    A result is recorded before it is written and again when it is there, so that what a killed run
+    left can be told from what somebody else put in its place. Nothing is written before that.
+
+    Args:
+        folder: the output folder, which need not be there yet.
+        recipe: all that the results depend on but the photos, as `pydpst.transfer.recipe` has it.
+
+    Raises:
+        ValueError: if the folder holds results of another look.
+    """
+
+    def __init__(self, folder: Path, recipe: dict[str, Any]) -> None:
+        self.path = folder / NAME
+        self._folder, self._recipe = folder, recipe
+        self._records: dict[str, dict[str, str]] = {}
+        if not os.path.lexists(self.path):
+            return
+        earlier = _read(self.path)
+        records = _records_of(earlier)
+        there = any((folder / name).exists() for name in records)
+        if _look_of(earlier) != _look_of(recipe) and (there or not records):
+            raise ValueError(
+                f"the folder {folder} holds results of another look (see {self.path}); choose "
+                "another."
+            )
+        self._records = records if there else {}
+        for part in folder.rglob(".pydpst-*.part"):
+            part.unlink(missing_ok=True)
+
+    def check(self, results: Iterable[Path]) -> None:
+        """Refuses to go on where files would be overwritten that no run wrote.
+
+        Raises:
+            ValueError: with a sentence that names the first of them.
+        """
+        for result in results:
+            if os.path.lexists(result) and not self._is_own(result):
+                raise ValueError(
+                    f"{result} is not a file that was written there; move it away, or choose "
+                    "another output folder."
+                )
+
+    def is_done(self, photo: Path, result: Path) -> bool:
+        """Whether a result is there, whole, and of the photo as it is now."""
+        record = self._records.get(self._name(result), {})
+        try:
+            return record == {"photo": _checksum(photo), "sha256": _checksum(result)}
+        except ValueError:
+            return False
+
+    def begin(self, photo: Path, result: Path) -> None:
+        """To be called before a result is written; makes its folder."""
+        result.parent.mkdir(parents=True, exist_ok=True)
+        self._records[self._name(result)] = {"photo": _checksum(photo)}
+        self._write()
+
+    def finish(self, result: Path) -> None:
+        """To be called when a result is written."""
+        self._records[self._name(result)]["sha256"] = _checksum(result)
+        self._write()
+
+    def _name(self, result: Path) -> str:
+        return result.relative_to(self._folder).as_posix()
+
+    def _is_own(self, result: Path) -> bool:
+        """Whether a run wrote this, or tried to."""
+        from pydpst.photos.decode import decode
+
+        record = self._records.get(self._name(result))
+        if record is None or not result.is_file():
+            return False
+        if "sha256" not in record or _checksum(result) == record["sha256"]:
+            return True
+        try:
+            decode(result)
+        except ValueError:
+            return True  # broken since
+        return False
+
+    def _write(self) -> None:
+        from pydpst.photos.writing import write_whole
+
+        records = {name: self._records[name] for name in sorted(self._records)}
+        text = json.dumps({**self._recipe, "results": records}, indent=2)
+        write_whole(self.path, text.encode() + b"\n")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        recipe = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return recipe if isinstance(recipe, dict) else {}
+
+
+def _look_of(recipe: dict[str, Any]) -> dict[str, Any]:
+    """What the results depend on: all but where the files are."""
+    files = recipe.get("files")
+    sums = {
+        name: file.get("sha256") if isinstance(file, dict) else None
+        for name, file in (files.items() if isinstance(files, dict) else ())
+    }
+    return {**recipe, "files": sums, "results": None}
+
+
+def _records_of(recipe: dict[str, Any]) -> dict[str, dict[str, str]]:
+    records = recipe.get("results")
+    if not isinstance(records, dict):
+        return {}
+    return {name: record for name, record in records.items() if isinstance(record, dict)}
+
+
+def _checksum(path: Path) -> str:
+    from pydpst.transfer.recipe import checksum
+
+    return checksum(path)
