@@ -17,6 +17,7 @@ PACKAGES = (
     "matting",
     "losses",
     "regions",
+    "reading",
     "transfer",
     "metrics",
     "feedforward",

@@ -6,8 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pydpst.feedforward.models import apply_model, load_model
-    from pydpst.feedforward.models import apply_model as apply
+    from pydpst.feedforward.models import apply, apply_model, load_model
     from pydpst.feedforward.models import load_model as load
     from pydpst.feedforward.networks import BilateralGridNet, TransformerNet
     from pydpst.feedforward.training import train
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from pydpst.photos.image import load_image, save_image
     from pydpst.photos.photo import Photo, open_photo, save_photo
     from pydpst.transfer.look import Look
+    from pydpst.transfer.match import Match, match
     from pydpst.transfer.planning import Plan, plan
     from pydpst.transfer.stylize import Result, stylize
 
@@ -27,15 +27,18 @@ _MODULES = {
     "ConvergenceError": "matting.conjugate_gradients",
     "Look": "transfer.look",
     "MattingLaplacian": "matting.laplacian",
+    "Match": "transfer.match",
     "Photo": "photos.photo",
     "Plan": "transfer.planning",
     "Result": "transfer.stylize",
     "TransformerNet": "feedforward.networks",
+    "apply": "feedforward.models",
     "apply_model": "feedforward.models",
     "estimate_alpha": "matting.alpha",
     "estimate_foreground": "matting.foreground",
     "load_image": "photos.image",
     "load_model": "feedforward.models",
+    "match": "transfer.match",
     "open_photo": "photos.photo",
     "plan": "transfer.planning",
     "save_image": "photos.image",
@@ -44,13 +47,14 @@ _MODULES = {
     "train": "feedforward.training",
 }
 # Names of before 0.2.
-_OLD_NAMES = {"apply": "apply_model", "load": "load_model"}
+_OLD_NAMES = {"load": "load_model"}
 
 __all__ = [
     "BilateralGridNet",
     "Convergence",
     "ConvergenceError",
     "Look",
+    "Match",
     "MattingLaplacian",
     "Photo",
     "Plan",
@@ -63,6 +67,7 @@ __all__ = [
     "load",
     "load_image",
     "load_model",
+    "match",
     "open_photo",
     "plan",
     "save_image",

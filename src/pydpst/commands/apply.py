@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pydpst.commands import say
+from pydpst.commands import one_pass, say
 from pydpst.commands.batch import FAILURES, finish_batch, outputs_for, reason_of
 from pydpst.commands.files import check_files
 from pydpst.commands.journal import NAME, Journal
 from pydpst.commands.progress import progress_bar
 
 if TYPE_CHECKING:
-    from torch import nn
+    import torch
 
+    from pydpst.commands.one_pass import OnePass
     from pydpst.photos.photo import Photo
 
 # Photos that are decoded ahead, and results that wait to be written.
@@ -30,49 +31,99 @@ _LARGE = 32_000_000
 
 
 def apply(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A model file, or the name of a bundled style.")
-    ],
-    photos: Annotated[
-        list[Path], typer.Argument(metavar="PHOTOS", help="Photos and folders, or clips.")
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[MODEL] PHOTOS...",
+            help="A model file or the name of a bundled style, unless there is --style; then "
+            "photos and folders, or clips.",
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="A folder; for one photo also a file.")
     ],
-    strength: Annotated[float, typer.Option(help="0 the photo itself, 1 the full style.")] = 1.0,
+    style: Annotated[
+        Path | None, typer.Option(help="Instead of a model: a photo whose look the others get.")
+    ] = None,
+    export_cube: Annotated[
+        Path | None, typer.Option(help="With --style, of one photo: the look as LOOK.cube, too.")
+    ] = None,
+    strength: Annotated[
+        float, typer.Option(help="0 the photo itself, 1 the full style; of a model up to 2.")
+    ] = 1.0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
 ) -> None:
-    """Restyle PHOTOS, or video, with a trained MODEL, at full resolution."""
-    import pydpst
-    from pydpst.commands.clip import apply_to_clips
+    """Restyle PHOTOS, or video, in one pass, at full resolution: by MODEL, or like --style."""
+    from pydpst.commands.clip import apply_to_clip, clip_results
     from pydpst.feedforward.models import model_path
     from pydpst.ops import choose_device
     from pydpst.video.clip import CLIPS
 
-    if not 0 <= strength <= 2:
-        raise ValueError(f"strength is {strength}; it must be a number from 0 to 2.")
+    if style is None and len(names) < 2:
+        raise ValueError(f"{names[0]} is all there is; give MODEL and PHOTOS, or --style.")
+    most = 2 if style is None else 1
+    if not 0 <= strength <= most:
+        raise ValueError(f"strength is {strength}; it must be a number from 0 to {most}.")
+    photos = [Path(name) for name in (names[1:] if style is None else names)]
+    source = model_path(names[0]) if style is None else style
+    reads = {"MODEL" if style is None else "--style": source}
+    target = choose_device(device)
+    load = one_pass.of_model if style is None else one_pass.of_photo
+    if export_cube is not None:
+        _export_cube(style, photos, output, export_cube, strength, target)
+        return
     if any(photo.suffix.lower() in CLIPS for photo in photos):
-        apply_to_clips(model, photos, output, strength, device)
+        results = clip_results(photos, output)
+        check_files({**reads, "clips": photos}, {"--output": results})
+        look = load(source, strength, target)
+        for clip, result in zip(photos, results, strict=True):
+            apply_to_clip(look.frames(), clip, result, strength, target)
         return
     pairs = outputs_for(photos, output)
     results = [result for _, result in pairs]
     in_folder = results != [output]
     check_files(
-        {"MODEL": model_path(model), "PHOTOS": [photo for photo, _ in pairs]},
+        {**reads, "PHOTOS": [photo for photo, _ in pairs]},
         {"--output": [*results, *([output / NAME] if in_folder else [])]},
     )
     journal = None
     if in_folder:
-        journal = Journal(output, _recipe_of(model_path(model), strength))
+        journal = Journal(output, _recipe_of(source, strength))
         journal.check(results)
-    network = pydpst.load_model(model).to(choose_device(device))
+    look = load(source, strength, target)
     start = time.monotonic()
     left = [pair for pair in pairs if journal is None or not journal.is_done(*pair)]
-    failures, interrupted = _restyle_all(network, left, strength, journal)
+    failures, interrupted = _restyle_all(look, left, journal)
     if interrupted is not None:
         say(f"interrupted before {interrupted}; the same command goes on from there")
         raise typer.Exit(130)
     finish_batch(output, len(pairs), len(pairs) - len(left), failures, start)
+
+
+def _export_cube(
+    style: Path | None,
+    photos: list[Path],
+    output: Path,
+    cube: Path,
+    strength: float,
+    device: torch.device,
+) -> None:
+    """Restyles one photo like another, and writes the look as a table, too."""
+    import pydpst
+    from pydpst.photos.writing import check_output
+
+    if style is None:
+        raise ValueError("--export-cube goes with --style; `pydpst export` has models' tables.")
+    ((photo, result),) = outputs_for(photos, output) if len(photos) == 1 else [(None, output)]
+    if photo is None or photo.is_dir():
+        raise ValueError("--export-cube is for one photo; give one.")
+    check_files({"--style": style, "PHOTOS": photo}, {"--output": result, "--export-cube": cube})
+    check_output(cube, (".cube",))
+    start = time.monotonic()
+    found = pydpst.match(photo, style, strength=strength, device=device)
+    found.save(result)
+    found.save_cube(cube)
+    say(f"{result}, {cube}: {time.monotonic() - start:.1f} s")
 
 
 def _recipe_of(model: Path, strength: float) -> dict[str, Any]:
@@ -103,9 +154,8 @@ def styles() -> None:
 
 
 def _restyle_all(
-    network: nn.Module,
+    look: OnePass,
     pairs: list[tuple[Path, Path]],
-    strength: float,
     journal: Journal | None,
 ) -> tuple[dict[Path, str], Path | None]:
     """Restyles photos while the next are decoded and the last are encoded.
@@ -115,7 +165,6 @@ def _restyle_all(
     """
     from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
-    import pydpst
     from pydpst.photos.photo import open_photo, save_photo
 
     failures: dict[Path, str] = {}
@@ -143,7 +192,7 @@ def _restyle_all(
                 try:
                     future = next(numbered)
                     original = future.result()
-                    image = pydpst.apply_model(network, original.pixels, strength=strength).cpu()
+                    image = look.restyle(original)
                     if journal is not None:
                         journal.begin(current, result)
                 except FAILURES as error:

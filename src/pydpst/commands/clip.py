@@ -11,22 +11,23 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from pydpst.commands import say
-from pydpst.commands.files import check_files
 from pydpst.commands.progress import progress_bar
 
 if TYPE_CHECKING:
-    from pydpst.video.smooth_look import ClipResult
+    import torch
+    from torch import Tensor
+
+    from pydpst.transfer.grade import Grade
+    from pydpst.video.smooth_look import ClipResult, FrameLook
 
 
-def apply_to_clips(
-    model: str, clips: list[Path], output: Path, strength: float, device: str | None
-) -> None:
-    """Restyles clips, with a bar each."""
-    import pydpst
-    from pydpst.feedforward.models import model_path
-    from pydpst.ops import choose_device
+def clip_results(clips: list[Path], output: Path) -> list[Path]:
+    """Where the results of clips go.
+
+    Raises:
+        ValueError: if they are no clips, or cannot be written there.
+    """
     from pydpst.video.clip import CLIPS, check_clip
-    from pydpst.video.smooth_look import apply_to_clip
 
     if any(clip.suffix.lower() not in CLIPS for clip in clips):
         raise ValueError("photos and video are restyled separately; give one kind at a time.")
@@ -35,16 +36,25 @@ def apply_to_clips(
         if not output.is_dir():
             raise ValueError(f"the output {output} must be a folder that exists.")
         results = [output / clip.name for clip in clips]
-    check_files({"MODEL": model_path(model), "clips": clips}, {"--output": results})
     for clip, result in zip(clips, results, strict=True):
         check_clip(clip, result)
-    network = pydpst.load_model(model).to(choose_device(device))
-    for clip, result in zip(clips, results, strict=True):
-        _under_bar(clip, result, partial(apply_to_clip, network, clip, result, strength=strength))
+    return results
+
+
+def apply_to_clip(
+    look: FrameLook, clip: Path, result: Path, strength: float, device: torch.device
+) -> None:
+    """Restyles a clip in one pass, under a bar."""
+    from pydpst.video.smooth_look import restyle_clip
+
+    _under_bar(
+        clip, result, partial(restyle_clip, look, clip, result, device=device, strength=strength)
+    )
 
 
 def stylize_clip(clip: Path, style: Path, output: Path, options: dict[str, Any]) -> None:
     """Gives a clip a grade for each shot, under a bar."""
+    import pydpst
     from pydpst.ops import choose_device
     from pydpst.photos.image import load_image
     from pydpst.photos.resizing import resize
@@ -64,7 +74,15 @@ def stylize_clip(clip: Path, style: Path, output: Path, options: dict[str, Any])
     if Look(**given, strength=strength).method != "grade":
         raise ValueError(f"a clip gets a grade; leave --method out for {clip}.")
     check_clip(clip, output)
-    look = ShotGrade(resize(load_image(style, "style"), 1024), {**given, "device": device})
+    example = resize(load_image(style, "style"), 1024)
+
+    def find(frame: Tensor) -> Grade:
+        found = pydpst.stylize(frame, example, regions="none", device=device, **given)
+        if found.interrupted or found.grade is None:
+            raise KeyboardInterrupt
+        return found.grade
+
+    look = ShotGrade(find)
     restyle = partial(restyle_clip, look, clip, output, device=device, strength=strength)
     _under_bar(clip, output, restyle)
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pydpst.feedforward.model_file import read_about, read_model
 from pydpst.photos.decode import Source
 from pydpst.photos.image import load_image
+from pydpst.transfer.match import match
 
 _STYLES = Path(__file__).parent.parent / "weights" / "styles"
 
@@ -85,3 +86,32 @@ def apply_model(
     if strength != 1:
         result = torch.lerp(image, result, strength)
     return result.clamp_(0, 1)
+
+
+def apply(*given: nn.Module | Source, style: Source | None = None, strength: float = 1.0) -> Tensor:
+    """Restyles a photo at its full resolution, in one pass.
+
+    ``apply(photo, style=other)`` gives it the look of another photo (see `match`), and
+    ``apply(model, photo)`` that of a model (see `apply_model`).
+
+    Args:
+        given: the photo, as for `load_image`; before it the model, where there is no style.
+        style: the photo whose look it gets, likewise.
+        strength: as for `match` and `apply_model`.
+
+    Returns:
+        (3, H, W), float32, in [0, 1].
+
+    Raises:
+        ValueError: for arguments that are not as above.
+    """
+    if len(given) != (2 if style is None else 1):
+        raise ValueError(
+            f"apply takes a model and a photo, or a photo and style; it was given {len(given)} "
+            f"and {'no' if style is None else 'a'} style."
+        )
+    if style is not None:
+        (photo,) = given
+        return match(photo, style, strength=strength).image  # type: ignore[arg-type]
+    model, photo = given
+    return apply_model(model, photo, strength=strength)  # type: ignore[arg-type]

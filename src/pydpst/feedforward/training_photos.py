@@ -85,7 +85,7 @@ def read_photos(photos: Sequence[Source], size: int) -> Iterator[Tensor | None]:
                 yield read
 
 
-def _generator(*numbers: int) -> torch.Generator:
+def random_generator(*numbers: int) -> torch.Generator:
     """A source of random numbers that depends on nothing but a few small numbers."""
     state = 0
     for number in numbers:  # splitmix64 (Steele et al. 2014)
@@ -98,7 +98,7 @@ def _generator(*numbers: int) -> torch.Generator:
 
 def step_shape(seed: int, step: int, size: int) -> tuple[int, int]:
     """The height and width that all photos of a step are trained at."""
-    generator = _generator(seed, 0, step)
+    generator = random_generator(seed, 0, step)
     shape = _SHAPES[int(torch.randint(len(_SHAPES), (), generator=generator))]
     longer = size * _SCALES[int(torch.randint(len(_SCALES), (), generator=generator))]
     height, width = (longer / shape, longer) if shape > 1 else (longer, longer * shape)
@@ -120,9 +120,9 @@ def sample(photos: Sequence[Tensor], seed: int, index: int, shape: tuple[int, in
         (3, *shape), float32, in [0, 1].
     """
     epoch, place = divmod(index, len(photos))
-    order = torch.randperm(len(photos), generator=_generator(seed, 1, epoch))
+    order = torch.randperm(len(photos), generator=random_generator(seed, 1, epoch))
     photo = photos[int(order[place])]
-    chance = torch.rand(4, generator=_generator(seed, 2, index)).tolist()
+    chance = torch.rand(4, generator=random_generator(seed, 2, index)).tolist()
     scale = min(photo.shape[1] / shape[0], photo.shape[2] / shape[1]) * (1 - 0.4 * chance[0])
     height, width = (max(1, int(side * scale)) for side in shape)
     top = int(chance[1] * (photo.shape[1] - height + 1))

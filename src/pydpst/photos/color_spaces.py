@@ -45,3 +45,39 @@ def lab(rgb: Tensor) -> Tensor:
         ratio > (6 / 29) ** 3, ratio.clamp_min(0) ** (1 / 3), ratio * (29 / 6) ** 2 / 3 + 4 / 29
     )
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def oklab(rgb: Tensor) -> Tensor:
+    """OKLab (Ottosson 2020) of sRGB colours; equal distances look about equally large.
+
+    Args:
+        rgb: (B, 3, ...), in [0, 1] or a little beyond.
+
+    Returns:
+        Like rgb: L in [0, 1], a and b about in [-0.4, 0.4].
+    """
+    cones = torch.einsum("ij,bj...->bi...", rgb.new_tensor(_TO_CONES), linear_of(rgb.clamp_min(0)))
+    # The root's slope at black has no bound.
+    roots = (cones + _BLACK) ** (1 / 3) - _BLACK ** (1 / 3)
+    return torch.einsum("ij,bj...->bi...", rgb.new_tensor(_TO_OKLAB), roots)
+
+
+def oklab_inverse(colors: Tensor) -> Tensor:
+    """The linear light (B, 3, ...) of OKLab colours like it, beyond [0, 1] outside of sRGB."""
+    inverse = torch.tensor(_TO_OKLAB, dtype=torch.float64).inverse().to(colors)
+    roots = torch.einsum("ij,bj...->bi...", inverse, colors) + _BLACK ** (1 / 3)
+    inverse = torch.tensor(_TO_CONES, dtype=torch.float64).inverse().to(colors)
+    return torch.einsum("ij,bj...->bi...", inverse, roots**3 - _BLACK)
+
+
+_BLACK = 1e-4
+_TO_CONES = [
+    [0.4122214708, 0.5363325363, 0.0514459929],
+    [0.2119034982, 0.6806995451, 0.1073969566],
+    [0.0883024619, 0.2817188376, 0.6299787005],
+]
+_TO_OKLAB = [
+    [0.2104542553, 0.7936177850, -0.0040720468],
+    [1.9779984951, -2.4285922050, 0.4505937099],
+    [0.0259040371, 0.7827717662, -0.8086757660],
+]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from pydpst.transfer.grade import Grade
-from pydpst.transfer.stylize import stylize
 from pydpst.video.smooth_look import is_cut
 
 # Cuts are looked for in copies of this side.
@@ -22,15 +21,14 @@ class ShotGrade:
     The whole frame is one region: a region's mask would have to follow what moves.
 
     Args:
-        style: (3, H, W) in [0, 1].
-        options: of `pydpst.stylize`, but for method and regions.
+        find: gives the grade, of one region, for the first frame (3, H, W) of a shot.
 
     Attributes:
         cuts: how many were found.
     """
 
-    def __init__(self, style: Tensor, options: dict[str, Any]) -> None:
-        self._style, self._options = style, options
+    def __init__(self, find: Callable[[Tensor], Grade]) -> None:
+        self._find = find
         self._before: Tensor | None = None
         self._grade: Grade | None = None
         self.cuts = 0
@@ -54,9 +52,5 @@ class ShotGrade:
         self._before = copy
         if self._grade is None:
             with torch.enable_grad():
-                found = stylize(image, self._style, regions="none", **self._options)
-            if found.interrupted:
-                raise KeyboardInterrupt
-            self._grade = found.grade
-        assert self._grade is not None
+                self._grade = self._find(image)
         return self._grade.apply(image, torch.ones_like(image[:1]))

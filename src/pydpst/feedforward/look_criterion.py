@@ -1,0 +1,156 @@
+"""What a `LookReader` is taught: the same look on other parts of a photo, and looks of other scenes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pydpst.feedforward.look_pairs import PHOTOS, Batch
+from pydpst.ops import grade_apply
+from pydpst.photos.color_spaces import oklab
+from pydpst.reading.network import KNOTS, LookReader, Reading
+
+# Content and style among what a batch shows, the content's part, and the look of the truth.
+_PAIRS = (
+    (0, 2, 0, 0),
+    (0, 3, 0, 2),
+    (1, 2, 0, 0),
+    (1, 3, 0, 2),
+    (2, 0, 1, 0),
+    (2, 1, 1, 1),
+    (3, 0, 1, 0),
+    (3, 1, 1, 1),
+)
+# Contents and styles of other photos.
+_SCENES = ((0, 3), (1, 2))
+# Errors are seen against what they are without any change, and this much.
+_TOLERANCE = 0.03
+# Colours that are compared between scenes, and directions in which.
+_COLORS, _DIRECTIONS = 384, 12
+# Contrast may grow by so much at no cost; what rises is at least so steep.
+_FREE_GAIN, _LEAST_RISE = 1.6, 0.15
+_WEIGHTS = {"looks": 1.0, "scenes": 0.2, "gain": 0.5, "rise": 0.5, "overshoot": 2.0, "rough": 0.01}
+
+
+def look_losses(
+    network: LookReader, batch: Batch, generator: torch.Generator, half: bool
+) -> dict[str, Tensor]:
+    """The losses of a step, scalars by name, and their weighted sum as total.
+
+    Args:
+        network: in training.
+        batch: what it is shown.
+        generator: chooses which colours are compared.
+        half: whether to encode in bfloat16.
+    """
+    with torch.autocast(batch.shown.device.type, torch.bfloat16, enabled=half):
+        reading = network.read(batch.shown.flatten(0, 1))
+        contents, styles = _indices()
+        shares = batch.shares()[torch.tensor([0, 0, 1, 1])].flatten(0, 1)
+        maps = network.compare(
+            _at(reading, contents), _at(reading, styles), shares[contents], shares[styles]
+        )
+    known = len(_PAIRS) * PHOTOS
+    looks, overshoot = _look_error(batch, maps[:known], contents[:known])
+    scenes, more_overshoot = _scene_error(
+        batch, maps[known:], contents[known:], styles[known:], generator
+    )
+    losses = {
+        "looks": looks,
+        "scenes": scenes,
+        **_map_costs(maps),
+        "overshoot": overshoot + more_overshoot,
+    }
+    total = torch.stack([_WEIGHTS[name] * value for name, value in losses.items()]).sum()
+    return {**losses, "total": total}
+
+
+def _indices() -> tuple[Tensor, Tensor]:
+    """Of all pairs the contents and styles, among 4 P images."""
+    photo = torch.arange(PHOTOS)
+    other = photo.roll(-1)
+    contents = [content * PHOTOS + photo for content, _, _, _ in _PAIRS]
+    styles = [style * PHOTOS + photo for _, style, _, _ in _PAIRS]
+    contents += [content * PHOTOS + photo for content, _ in _SCENES]
+    styles += [style * PHOTOS + other for _, style in _SCENES]
+    return torch.cat(contents), torch.cat(styles)
+
+
+def _at(reading: Reading, index: Tensor) -> Reading:
+    return Reading(reading.tokens[index], reading.cells[index], reading.grid)
+
+
+def _rendered(maps: Tensor, images: Tensor) -> Tensor:
+    """The images (B, 3, h, w) with the maps (B, K, 12)."""
+    ones = torch.ones_like(images[:, :1])
+    return grade_apply(maps[:, None].contiguous(), ones, images.contiguous())
+
+
+def _look_error(batch: Batch, maps: Tensor, contents: Tensor) -> tuple[Tensor, Tensor]:
+    """How far results are from the truth, over how far the contents are; and what is out of range.
+
+    Every second pixel of every second row is looked at.
+    """
+    coarse = (..., slice(None, None, 2), slice(None, None, 2))
+    before = batch.clean[coarse].flatten(0, 1)[contents]
+    truths = {
+        (part, look): batch.looks[look](batch.bases[part][coarse]) for _, _, part, look in _PAIRS
+    }
+    truth = oklab(torch.cat([truths[part, look] for _, _, part, look in _PAIRS]))
+    parts = [part for _, _, part, _ in _PAIRS]
+    mask = batch.masks[coarse][torch.tensor(parts)].flatten(0, 1)
+    raw = _rendered(maps, before)
+    result = raw.clamp(0, 1)
+    overshoot = (raw - result).square().mean()
+    area = mask.sum((1, 2))
+    untouched = ((oklab(before) - truth).square().sum(1).sqrt() * mask).sum((1, 2)) / area
+    error = ((oklab(result) - truth).square().sum(1) + 1e-6).sqrt()
+    error = (error * mask).sum((1, 2)) / area
+    return (error / (untouched + _TOLERANCE)).mean(), overshoot
+
+
+def _scene_error(
+    batch: Batch, maps: Tensor, contents: Tensor, styles: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """How far the colours of results are from the styles', over how far the contents' are.
+
+    By the Wasserstein distance along random directions (Rabin et al. 2012), of colours drawn where
+    the regions are.
+    """
+    clean = batch.clean.flatten(0, 1).flatten(2)
+    masks = batch.masks[torch.tensor([0, 0, 1, 1])].flatten(0, 1).flatten(1)
+    drawn = torch.multinomial(masks + 1e-4, _COLORS, True, generator=generator)
+    colors = clean.gather(2, drawn[:, None].expand(-1, 3, -1))
+    before, wanted = colors[contents], oklab(colors[styles])
+    raw = _rendered(maps, before[:, :, None])[:, :, 0]
+    result = raw.clamp(0, 1)
+    directions = torch.randn(_DIRECTIONS, 3, generator=generator)
+    # Chroma differs less than lightness, but is seen as well.
+    directions = directions / directions.norm(dim=1, keepdim=True) * torch.tensor([1.0, 2.0, 2.0])
+
+    def ordered(lab: Tensor) -> Tensor:
+        return torch.einsum("di,bin->bdn", directions, lab).sort(2).values
+
+    target = ordered(wanted)
+    distance = (ordered(oklab(result)) - target).abs().mean((1, 2))
+    untouched = (ordered(oklab(before)) - target).abs().mean((1, 2))
+    return (distance / (untouched + _TOLERANCE)).mean(), (raw - result).square().mean()
+
+
+def _map_costs(maps: Tensor) -> dict[str, Tensor]:
+    """Contrast that grows too much, lightness that falls, and neighbouring knots that differ."""
+    matrices = maps.reshape(len(maps), KNOTS, 3, 4)
+    grey = torch.linspace(0, 1, KNOTS)
+    greys = matrices[..., :3].sum(3) * grey[:, None] + matrices[..., 3]
+    change = greys.diff(dim=1) * (KNOTS - 1)
+    slopes = (matrices[:, 1:, :, :3] + matrices[:, :-1, :, :3]) / 2
+    # How a map changes along the luminance counts, which is the mean of the channels.
+    along = (change - slopes.sum(3)) / 3
+    jacobian = slopes + along[..., None]
+    gain = (jacobian.square().sum((2, 3)) / 3 + 1e-6).sqrt()
+    rise = jacobian.mean(2).sum(2)
+    return {
+        "gain": (gain - _FREE_GAIN).clamp_min(0).square().mean(),
+        "rise": (_LEAST_RISE - rise).clamp_min(0).square().mean(),
+        "rough": (matrices.diff(n=2, dim=1)).square().sum((2, 3)).mean(),
+    }

@@ -1,0 +1,98 @@
+"""Training the network that reads looks: `train_reader`."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pydpst.feedforward.look_criterion import look_losses
+from pydpst.feedforward.look_pairs import look_batch
+from pydpst.feedforward.model_file import read_tensors, write_tensors
+from pydpst.feedforward.training_photos import random_generator
+from pydpst.losses.vgg import has_fast_bfloat16
+from pydpst.reading.network import LookReader
+from pydpst.regions.scene import scene_probabilities
+
+# Pixels of the longer side at which photos are kept, over 1.5.
+_SIZE = 192
+_RATE, _WARM_UP = 1.5e-3, 200
+# The running average of the weights is what is kept (Polyak and Juditsky 1992).
+_AVERAGE = 0.998
+
+
+class ReaderTraining:
+    """A network, its optimiser, and where the training stands."""
+
+    def __init__(self, photos: Sequence[Tensor], steps: int, seed: int) -> None:
+        self.photos, self.steps, self.seed = photos, steps, seed
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = LookReader().train()
+        self.average = copy.deepcopy(self.network).eval()
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), _RATE, weight_decay=0.02)
+        self.step = 0
+        self.half = has_fast_bfloat16(torch.device("cpu"))
+        self.maps = [scene_probabilities([photo.float() / 255])[0].half() for photo in photos]
+        digest = hashlib.sha256()
+        for photo in photos:
+            digest.update(photo.numpy().tobytes())
+        self.identity = {"steps": steps, "seed": seed, "photos": digest.hexdigest()}
+        self._reader = ThreadPoolExecutor(1)
+
+    def advance(self) -> dict[str, float]:
+        """Takes one step; the losses before it."""
+        batch = look_batch(self.photos, self.maps, self.seed, self.step)
+        warm_up = min(1.0, (self.step + 1) / _WARM_UP)
+        rate = _RATE * warm_up * (0.5 + 0.5 * math.cos(math.pi * self.step / self.steps))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad()
+        generator = random_generator(self.seed, 4, self.step)
+        losses = look_losses(self.network, batch, generator, self.half)
+        losses["total"].backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        self._follow(min(_AVERAGE, (self.step + 1) / (self.step + 20)))
+        return {name: float(value.detach()) for name, value in losses.items()}
+
+    @torch.no_grad()
+    def _follow(self, share: float) -> None:
+        mine, theirs = self.average.state_dict(), self.network.state_dict()
+        for value, new in zip(mine.values(), theirs.values(), strict=True):
+            if value.is_floating_point():
+                value.lerp_(new, 1 - share)
+
+    def save(self, path: Path) -> None:
+        """Writes the checkpoint."""
+        tensors = {f"network.{name}": x for name, x in self.network.state_dict().items()}
+        tensors |= {f"average.{name}": x for name, x in self.average.state_dict().items()}
+        for name, parameter in self.network.named_parameters():
+            state = self.optimizer.state[parameter]
+            tensors[f"mean.{name}"] = state["exp_avg"]
+            tensors[f"square.{name}"] = state["exp_avg_sq"]
+        write_tensors(path, tensors, "checkpoint", {"step": self.step, "training": self.identity})
+
+    def restore(self, path: Path) -> None:
+        """Goes on from a checkpoint."""
+        tensors, about = read_tensors(path, "checkpoint")
+        if about["training"] != self.identity:
+            raise ValueError(f"the checkpoint {path} is of a training with other settings.")
+        self.step = about["step"]
+        for prefix, module in (("network.", self.network), ("average.", self.average)):
+            module.load_state_dict(
+                {k[len(prefix) :]: x for k, x in tensors.items() if k.startswith(prefix)}
+            )
+        for name, parameter in self.network.named_parameters():
+            self.optimizer.state[parameter] = {
+                "step": torch.tensor(float(self.step)),
+                "exp_avg": tensors[f"mean.{name}"],
+                "exp_avg_sq": tensors[f"square.{name}"],
+            }

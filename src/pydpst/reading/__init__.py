@@ -1,0 +1,1 @@
+"""A network that reads the look of any photo in one pass."""

@@ -1,0 +1,273 @@
+"""The network that compares two photos and says which grade takes one to the look of the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pydpst.photos.color_spaces import oklab
+
+# Maps along the luminance, as in a grade.
+KNOTS = 8
+# Pixels a side of what one token stands for.
+CELL = 8
+_TOKEN, _HEADS = 128, 4
+# The statistics of a cell: means of RGB, of OKLab and of its products, of the knots' weights and
+# of these times RGB.
+_PLANES = 3 + 3 + 6 + KNOTS + 3 * KNOTS
+# Of these, what a token shows of its colours: means of OKLab and roots of its moments.
+_SHOWN = 9
+_PRODUCTS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+# How far an output of 1 moves greys, and how much it changes the slopes of colours.
+_SHIFT, _SLOPE = 0.2, 0.5
+_FAINT = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What the network sees in photos.
+
+    Attributes:
+        tokens: (B, N, 128), one for each cell, row by row.
+        cells: (B, N, 44), the statistics of the cells' colours.
+        grid: cells down and across.
+    """
+
+    tokens: Tensor
+    cells: Tensor
+    grid: tuple[int, int]
+
+
+class LookReader(nn.Module):
+    """Reads both photos with one encoder, compares them, and gives maps along the luminance.
+
+    Each cell of the content looks for what of the style is of its kind (cross-attention, Vaswani et
+    al. 2017) and sees how its colours differ; cells exchange what they found; each knot gathers
+    from cells of its luminance. At first the maps change nothing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(
+            _convolution(6, 32, stride=2),
+            _convolution(32, 64, stride=2),
+            _Residual(_convolution(64, 64)),
+            _convolution(64, 128, stride=2),
+            _Residual(_convolution(128, 128)),
+            _Residual(_convolution(128, 128, dilation=2)),
+        )
+        self.token = nn.Linear(128 + _SHOWN, _TOKEN)
+        self.whole = _perceptron(3 * _PLANES, 256, _TOKEN)
+        self.match = _Attention(_TOKEN, _SHOWN)
+        self.difference = _perceptron(2 * _TOKEN + (1 + 2 * _HEADS) * _SHOWN, 256, _TOKEN)
+        self.blocks = nn.ModuleList(_Block(_TOKEN) for _ in range(2))
+        self.knot = nn.Parameter(0.1 * torch.randn(KNOTS, _TOKEN))
+        self.knot_colors = _perceptron(3 * 4, 64, _TOKEN)
+        self.gather = _Attention(_TOKEN, 0)
+        self.maps = _perceptron(3 * _TOKEN, 256, 12)
+        last = self.maps[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
+    def read(self, images: Tensor) -> Reading:
+        """Encodes photos.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1], sides multiples of 8, of about 128 pixels.
+        """
+        lab = oklab(images)
+        planes = F.avg_pool2d(_statistics(images, lab), CELL)
+        cells = planes.flatten(2).mT
+        seen = self.encoder(torch.cat([images - 0.5, 2 * lab - _CENTRE.to(lab)], 1))
+        tokens = self.token(torch.cat([seen.flatten(2).mT, _shown(cells)], 2))
+        return Reading(tokens, cells, (planes.shape[2], planes.shape[3]))
+
+    def compare(
+        self, content: Reading, style: Reading, shares: Tensor, style_shares: Tensor
+    ) -> Tensor:
+        """The maps that give the content's region the look of the style's.
+
+        Args:
+            content: of B photos.
+            style: likewise.
+            shares: (B, N), how much of each cell is in the region, in [0, 1].
+            style_shares: (B, M).
+
+        Returns:
+            (B, 8, 12), as `ops.grade_apply` takes them.
+        """
+        content, shares = _coarser(content, shares)
+        own, theirs = _pooled(content.cells, shares), _pooled(style.cells, style_shares)
+        whole = self.whole(torch.cat([own, theirs, theirs - own], 1))
+        shown, wanted = _shown(content.cells), _shown(style.cells)
+        matched, colors = self.match(content.tokens, style.tokens, wanted, _bias(style_shares))
+        change = colors - shown.repeat(1, 1, _HEADS)
+        found = self.difference(torch.cat([content.tokens, matched, shown, colors, change], 2))
+        x = content.tokens + found + whole[:, None]
+        inside = _bias(shares)
+        for block in self.blocks:
+            x = block(x, inside)
+        return self._maps_of(x, whole, content.cells, shares, own, theirs)
+
+    def _maps_of(
+        self,
+        x: Tensor,
+        whole: Tensor,
+        cells: Tensor,
+        shares: Tensor,
+        own: Tensor,
+        theirs: Tensor,
+    ) -> Tensor:
+        """What each knot gathers from the cells of its luminance, as a map."""
+        colors = torch.cat([_knots(own), _knots(theirs), _knots(theirs) - _knots(own)], 2)
+        knots = self.knot + self.knot_colors(colors)
+        near = _amounts(cells).mT + 0.02
+        gathered, _ = self.gather(knots, x, None, _bias(shares) + near.log())
+        pooled = whole[:, None].expand_as(knots)
+        out = self.maps(torch.cat([knots, gathered, pooled], 2)).float()
+        return _as_maps(out)
+
+
+def _coarser(reading: Reading, shares: Tensor) -> tuple[Reading, Tensor]:
+    """The same with four cells in one: grades need less of the content than of the style."""
+    planes = torch.cat([reading.tokens, reading.cells, shares[..., None]], 2).mT
+    down, across = reading.grid
+    grid = planes.reshape(len(planes), -1, down, across)
+    pooled = F.avg_pool2d(grid, 2, ceil_mode=True)
+    found = pooled.flatten(2).mT
+    tokens, cells = found[..., :_TOKEN], found[..., _TOKEN:-1]
+    return Reading(tokens, cells, (pooled.shape[2], pooled.shape[3])), found[..., -1]
+
+
+# Of OKLab, twice: L lies in [0, 1], the others about 0.
+_CENTRE = torch.tensor([1.0, 0.0, 0.0]).view(3, 1, 1)
+
+
+def _as_maps(out: Tensor) -> Tensor:
+    """Maps (B, K, 12) that move greys by a shift and change what differs from them by slopes."""
+    grey = torch.linspace(0, 1, KNOTS, device=out.device, dtype=out.dtype)
+    shift = _SHIFT * out[..., :3]
+    slopes = _SLOPE * out[..., 3:].reshape(*out.shape[:2], 3, 3)
+    constant = shift - slopes.sum(3) * grey[:, None]
+    maps = torch.cat([torch.eye(3).to(out) + slopes, constant[..., None]], 3)
+    return maps.flatten(2)
+
+
+def _statistics(images: Tensor, lab: Tensor) -> Tensor:
+    """What is averaged over cells, (B, 44, H, W)."""
+    products = [lab[:, i] * lab[:, j] for i, j in _PRODUCTS]
+    place = images.mean(1) * (KNOTS - 1)
+    knots = torch.arange(KNOTS, device=images.device, dtype=images.dtype).view(-1, 1, 1)
+    weights = (1 - (place[:, None] - knots).abs()).clamp_min(0)
+    colors = (weights[:, :, None] * images[:, None]).flatten(1, 2)
+    return torch.cat([images, lab, torch.stack(products, 1), weights, colors], 1)
+
+
+def _shown(cells: Tensor) -> Tensor:
+    """Of statistics (..., 44), the means of OKLab, its deviations and its covariances, scaled."""
+    mean, products = cells[..., 3:6], cells[..., 6:12]
+    deviation = (products[..., :3] - mean.square()).clamp_min(1e-6).sqrt()
+    mixed = torch.stack(
+        [products[..., 3 + k] - mean[..., i] * mean[..., j] for k, (i, j) in _MIXED], -1
+    )
+    correlation = mixed / torch.stack(
+        [deviation[..., i] * deviation[..., j] + 1e-4 for _, (i, j) in _MIXED], -1
+    )
+    scale = mean.new_tensor([2.0, 8.0, 8.0])
+    return torch.cat([mean * scale, 2 * deviation * scale, correlation], -1)
+
+
+_MIXED = tuple(enumerate(_PRODUCTS[3:]))
+
+
+def _pooled(cells: Tensor, shares: Tensor) -> Tensor:
+    """The statistics of a region, (B, 44), in a form that is easily compared."""
+    weights = (shares + 1e-6) / (shares + 1e-6).sum(1, keepdim=True)
+    mean = torch.einsum("bn,bnp->bp", weights, cells)
+    amounts = mean[:, 12 : 12 + KNOTS]
+    colors = mean[:, 12 + KNOTS :].reshape(-1, KNOTS, 3)
+    grey = torch.linspace(0, 1, KNOTS, device=mean.device, dtype=mean.dtype)
+    offsets = (colors - (amounts * grey)[..., None]) / (amounts + _FAINT)[..., None]
+    return torch.cat([mean[:, :3], _shown(mean), amounts.cumsum(1), (4 * offsets).flatten(1)], 1)
+
+
+def _knots(pooled: Tensor) -> Tensor:
+    """Of `_pooled`, for each knot how much lies below it and its colour: (B, K, 4)."""
+    below = pooled[:, 12 : 12 + KNOTS, None]
+    return torch.cat([below, pooled[:, 12 + KNOTS :].reshape(-1, KNOTS, 3)], 2)
+
+
+def _amounts(cells: Tensor) -> Tensor:
+    """How much of each cell is near each knot, (B, N, K)."""
+    return cells[..., 12 : 12 + KNOTS]
+
+
+def _bias(shares: Tensor) -> Tensor:
+    """What is added to attention's logits, (B, 1, N): outside the region nothing is looked at."""
+    return shares.clamp_min(1e-4).log()[:, None]
+
+
+def _convolution(before: int, after: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, stride, padding=dilation, dilation=dilation, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(),
+    )
+
+
+def _perceptron(before: int, between: int, after: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(before, between), nn.GELU(), nn.Linear(between, after))
+
+
+class _Residual(nn.Module):
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.inner(x)  # type: ignore[no-any-return]
+
+
+class _Attention(nn.Module):
+    """Attention of several heads, which also carries raw numbers of what it looks at."""
+
+    def __init__(self, width: int, carried: int) -> None:
+        super().__init__()
+        self.carried = carried
+        self.before = nn.LayerNorm(width)
+        self.before_keys = nn.LayerNorm(width)
+        self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
+
+    def forward(
+        self, x: Tensor, keys: Tensor, carried: Tensor | None, bias: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What x (B, N, C) finds in keys (B, M, C), and each head's mean of carried (B, M, P)."""
+        batch, count, width = x.shape
+        keys = self.before_keys(keys)
+        q, k, v = (
+            y.unflatten(2, (_HEADS, -1)).transpose(1, 2)
+            for y in (self.query(self.before(x)), self.key(keys), self.value(keys))
+        )
+        logits = q @ k.mT * (width // _HEADS) ** -0.5 + bias[:, None]
+        weights = logits.softmax(-1)
+        found = self.out((weights @ v).transpose(1, 2).flatten(2))
+        if carried is None:
+            return found, found.new_zeros(batch, count, 0)
+        raw = weights @ carried[:, None].to(weights.dtype)
+        return found, raw.transpose(1, 2).flatten(2)
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.attention = _Attention(width, 0)
+        self.before = nn.LayerNorm(width)
+        self.mix = _perceptron(width, 2 * width, width)
+
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        x = x + self.attention(x, x, None, bias)[0]
+        return x + self.mix(self.before(x))  # type: ignore[no-any-return]

@@ -1,0 +1,77 @@
+"""The bundled network that reads looks, asked about two photos."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor
+
+from pydpst.reading.network import CELL, LookReader, Reading
+
+_FILE = Path(__file__).parent.parent / "weights" / "reader.safetensors"
+# Photos are seen at about this area, in pixels, and no side longer than that.
+_AREA, _LONGEST = 112 * 112, 512
+
+
+@torch.no_grad()
+def read_looks(
+    content: Tensor,
+    style: Tensor,
+    masks: Tensor | None = None,
+    style_masks: Tensor | None = None,
+) -> Tensor:
+    """The maps that give a photo, or regions of it, the look of another.
+
+    Args:
+        content: (3, H, W) in [0, 1].
+        style: (3, H', W'), likewise.
+        masks: (R, H, W), in [0, 1], the content's regions; None is the whole photo.
+        style_masks: (R, H', W'), what each takes the look of.
+
+    Returns:
+        (R, 8, 12), float32, on the content's device, as `ops.grade_apply` takes them.
+    """
+    network = reader().to(content.device)
+    of_content, shares = _read(network, content, masks)
+    of_style, style_shares = _read(network, style, style_masks)
+    regions = len(shares)
+    return network.compare(
+        _repeated(of_content, regions), _repeated(of_style, regions), shares, style_shares
+    )
+
+
+def _read(network: LookReader, photo: Tensor, masks: Tensor | None) -> tuple[Reading, Tensor]:
+    """What the network sees in a photo, and the regions' shares of its cells, (R, N)."""
+    planes = photo[:1] * 0 + 1 if masks is None else masks
+    both = torch.cat([photo, planes.to(photo)]).float()[None]
+    small = F.interpolate(both, seen_size(*photo.shape[-2:]), mode="area")[0]
+    shares = F.avg_pool2d(small[3:], CELL).flatten(1)
+    return network.read(small[None, :3].clamp(0, 1)), shares
+
+
+def _repeated(reading: Reading, count: int) -> Reading:
+    tokens, cells = (x.expand(count, -1, -1) for x in (reading.tokens, reading.cells))
+    return Reading(tokens, cells, reading.grid)
+
+
+def seen_size(height: int, width: int) -> tuple[int, int]:
+    """The size at which the network sees a photo: sides multiples of two cells."""
+    scale = min(math.sqrt(_AREA / (height * width)), _LONGEST / max(height, width))
+    step = 2 * CELL
+    tall, wide = (max(2 * step, round(side * scale / step) * step) for side in (height, width))
+    return tall, wide
+
+
+@lru_cache
+def reader() -> LookReader:
+    """The trained network, read once a process."""
+    network = LookReader()
+    weights = {name: x.float() for name, x in load_file(_FILE).items()}
+    # Not strict: the counters of batches are for training only.
+    network.load_state_dict(weights, strict=False)
+    return network.eval()

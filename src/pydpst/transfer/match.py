@@ -1,0 +1,120 @@
+"""Matching a photo to the look of another, in one pass of a network: `match`."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pydpst.ops import choose_device
+from pydpst.photos.decode import Source
+from pydpst.photos.image import load_image
+from pydpst.photos.photo import Photo, open_photo, save_photo
+from pydpst.photos.resizing import resize
+from pydpst.reading.reader import read_looks
+from pydpst.transfer.cube import check_cube_size, identity_cube, write_cube
+from pydpst.transfer.export_look import table_of
+from pydpst.transfer.full_size import given_to_photo, graded
+from pydpst.transfer.grade import Grade
+
+# Looks are read from copies of this longer side, at most.
+_SIZE = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """What `match` returns.
+
+    Attributes:
+        image: (3, H, W), float32, in [0, 1], on the CPU, of the photo's own size.
+        grade: what it was given, one region.
+        photo: the photo, with what else its file says.
+        strength: how much of the grade.
+    """
+
+    image: Tensor
+    grade: Grade
+    photo: Photo
+    strength: float
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the image like the photo's file (see `pydpst.save_photo`)."""
+        save_photo(self.image, path, self.photo)
+
+    def save_cube(self, path: str | os.PathLike[str], size: int = 33) -> None:
+        """Writes the look as a 3-D look-up table, for programs that grade photos and film.
+
+        Args:
+            path: where to, ending in .cube.
+            size: entries a side, from 2 to 129.
+
+        Raises:
+            ValueError: for another path or size.
+            OSError: if writing fails.
+        """
+        check_cube_size(size)
+        entries = identity_cube(size).float()
+        table = entries.lerp(table_of(self.grade.maps[0], entries), self.strength)
+        write_cube(table, path, "pydpst")
+
+
+def match(
+    photo: Source,
+    style: Source,
+    *,
+    strength: float = 1.0,
+    device: str | torch.device | None = None,
+) -> Match:
+    """Gives a photo the look of another, as a network reads it, in one pass.
+
+    The network sees small copies of both; what it finds is a grade for the whole photo (see
+    `reading.network.LookReader`), and so the photo keeps all its detail.
+
+    Args:
+        photo: a path, PIL image, array or tensor, as for `load_image`.
+        style: the photo whose look it gets, likewise.
+        strength: 0 leaves the photo as it is, 1 is the network's look; what lies between is mixed.
+        device: such as "cpu" or "cuda"; None is the GPU if there is one.
+
+    Returns:
+        The photo with that look, and the grade.
+
+    Raises:
+        ValueError: for a photo or strength that is not as above.
+    """
+    check_strength(strength)
+    original = open_photo(photo, "photo")
+    return matched(original, load_image(style, "style"), strength, choose_device(device))
+
+
+def matched(photo: Photo, style: Tensor, strength: float, device: torch.device) -> Match:
+    """As `match`, of photos that are read already."""
+    content = resize(photo.pixels, _SIZE).to(device)
+    grade = look_of(content, style)
+    one = torch.ones_like(content[:1])
+
+    def everywhere(strip: Tensor, top: int) -> Tensor:
+        return strip.new_ones(1, *strip.shape[1:])
+
+    colours = graded(grade.maps, everywhere)
+    image = given_to_photo(photo.pixels, content, colours, one, [strength])
+    return Match(image, grade, photo, strength)
+
+
+def look_of(photo: Tensor, style: Tensor) -> Grade:
+    """The grade, of one region, that gives a photo (3, H, W) in [0, 1] the look of another."""
+    small = (resize(x, _SIZE).to(photo.device) for x in (photo, style))
+    return Grade(read_looks(*small))
+
+
+def check_strength(strength: float) -> None:
+    """Refuses a strength that is no number from 0 to 1.
+
+    Raises:
+        ValueError: for such a strength.
+    """
+    if not (math.isfinite(strength) and 0 <= strength <= 1):
+        raise ValueError(f"strength is {strength}; it must be a number from 0 to 1.")
