@@ -16,11 +16,13 @@ KNOTS = 8
 CELL = 8
 _TOKEN, _HEADS = 128, 4
 # The statistics of a cell: means of RGB, of OKLab and of its products, of the knots' weights and
-# of these times RGB.
-_PLANES = 3 + 3 + 6 + KNOTS + 3 * KNOTS
+# of these times RGB, of RGB's products.
+_PLANES = 3 + 3 + 6 + KNOTS + 3 * KNOTS + 6
 # Of these, what a token shows of its colours: means of OKLab and roots of its moments.
 _SHOWN = 9
 _PRODUCTS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+# Squared deviations below this are no contrast that could be stretched; slopes beyond are none.
+_LEAST_VARIANCE, _STEEPEST = 1e-3, 3.0
 # How far an output of 1 moves greys, and how much it changes the slopes of colours.
 _SHIFT, _SLOPE = 0.2, 0.5
 _FAINT = 1e-3
@@ -32,7 +34,7 @@ class Reading:
 
     Attributes:
         tokens: (B, N, 128), one for each cell, row by row.
-        cells: (B, N, 44), the statistics of the cells' colours.
+        cells: (B, N, 50), the statistics of the cells' colours.
         grid: cells down and across.
     """
 
@@ -46,7 +48,8 @@ class LookReader(nn.Module):
 
     Each cell of the content looks for what of the style is of its kind (cross-attention, Vaswani et
     al. 2017) and sees how its colours differ; cells exchange what they found; each knot gathers
-    from cells of its luminance. At first the maps change nothing.
+    from cells of its luminance. What comes out is how much to trust the linear map between the
+    regions' colours (Pitié and Kokaram 2007) at that luminance, and what to add.
     """
 
     def __init__(self) -> None:
@@ -60,14 +63,14 @@ class LookReader(nn.Module):
             _Residual(_convolution(128, 128, dilation=2)),
         )
         self.token = nn.Linear(128 + _SHOWN, _TOKEN)
-        self.whole = _perceptron(3 * _PLANES, 256, _TOKEN)
+        self.whole = _perceptron(3 * (_PLANES - 6), 256, _TOKEN)
         self.match = _Attention(_TOKEN, _SHOWN)
         self.difference = _perceptron(2 * _TOKEN + (1 + 2 * _HEADS) * _SHOWN, 256, _TOKEN)
         self.blocks = nn.ModuleList(_Block(_TOKEN) for _ in range(2))
         self.knot = nn.Parameter(0.1 * torch.randn(KNOTS, _TOKEN))
         self.knot_colors = _perceptron(3 * 4, 64, _TOKEN)
         self.gather = _Attention(_TOKEN, 0)
-        self.maps = _perceptron(3 * _TOKEN, 256, 12)
+        self.maps = _perceptron(3 * _TOKEN, 256, 13)
         last = self.maps[-1]
         assert isinstance(last, nn.Linear)
         nn.init.zeros_(last.weight)
@@ -79,8 +82,9 @@ class LookReader(nn.Module):
         Args:
             images: (B, 3, H, W) in [0, 1], sides multiples of 8, of about 128 pixels.
         """
-        lab = oklab(images)
-        planes = F.avg_pool2d(_statistics(images, lab), CELL)
+        with torch.autocast(images.device.type, enabled=False):
+            lab = oklab(images)
+            planes = F.avg_pool2d(_statistics(images, lab), CELL)
         cells = planes.flatten(2).mT
         seen = self.encoder(torch.cat([images - 0.5, 2 * lab - _CENTRE.to(lab)], 1))
         tokens = self.token(torch.cat([seen.flatten(2).mT, _shown(cells)], 2))
@@ -101,7 +105,8 @@ class LookReader(nn.Module):
             (B, 8, 12), as `ops.grade_apply` takes them.
         """
         content, shares = _coarser(content, shares)
-        own, theirs = _pooled(content.cells, shares), _pooled(style.cells, style_shares)
+        means = [_mean(x.cells, y) for x, y in ((content, shares), (style, style_shares))]
+        own, theirs = (_pooled(mean) for mean in means)
         whole = self.whole(torch.cat([own, theirs, theirs - own], 1))
         shown, wanted = _shown(content.cells), _shown(style.cells)
         matched, colors = self.match(content.tokens, style.tokens, wanted, _bias(style_shares))
@@ -111,25 +116,21 @@ class LookReader(nn.Module):
         inside = _bias(shares)
         for block in self.blocks:
             x = block(x, inside)
-        return self._maps_of(x, whole, content.cells, shares, own, theirs)
+        near = (_amounts(content.cells).mT + 0.02).log()
+        out = self._gathered(x, whole, _bias(shares) + near, own, theirs)
+        with torch.autocast(out.device.type, enabled=False):
+            return _as_maps(out, _linear_map(*means))
 
-    def _maps_of(
-        self,
-        x: Tensor,
-        whole: Tensor,
-        cells: Tensor,
-        shares: Tensor,
-        own: Tensor,
-        theirs: Tensor,
+    def _gathered(
+        self, x: Tensor, whole: Tensor, bias: Tensor, own: Tensor, theirs: Tensor
     ) -> Tensor:
-        """What each knot gathers from the cells of its luminance, as a map."""
+        """What each knot gathers from the cells of its luminance, (B, K, 13)."""
         colors = torch.cat([_knots(own), _knots(theirs), _knots(theirs) - _knots(own)], 2)
         knots = self.knot + self.knot_colors(colors)
-        near = _amounts(cells).mT + 0.02
-        gathered, _ = self.gather(knots, x, None, _bias(shares) + near.log())
+        gathered, _ = self.gather(knots, x, None, bias)
         pooled = whole[:, None].expand_as(knots)
-        out = self.maps(torch.cat([knots, gathered, pooled], 2)).float()
-        return _as_maps(out)
+        found: Tensor = self.maps(torch.cat([knots, gathered, pooled], 2)).float()
+        return found
 
 
 def _coarser(reading: Reading, shares: Tensor) -> tuple[Reading, Tensor]:
@@ -147,28 +148,72 @@ def _coarser(reading: Reading, shares: Tensor) -> tuple[Reading, Tensor]:
 _CENTRE = torch.tensor([1.0, 0.0, 0.0]).view(3, 1, 1)
 
 
-def _as_maps(out: Tensor) -> Tensor:
-    """Maps (B, K, 12) that move greys by a shift and change what differs from them by slopes."""
+def _as_maps(out: Tensor, linear: Tensor) -> Tensor:
+    """Maps (B, K, 12) of the outputs (B, K, 13): a share of the linear map (B, 3, 4), and more.
+
+    What is added moves greys by a shift, and changes what differs from them by slopes.
+    """
+    trust = torch.sigmoid(out[..., 12, None, None] - 1)
+    identity = torch.eye(3, 4).to(out)
     grey = torch.linspace(0, 1, KNOTS, device=out.device, dtype=out.dtype)
     shift = _SHIFT * out[..., :3]
-    slopes = _SLOPE * out[..., 3:].reshape(*out.shape[:2], 3, 3)
+    slopes = _SLOPE * out[..., 3:12].reshape(*out.shape[:2], 3, 3)
     constant = shift - slopes.sum(3) * grey[:, None]
-    maps = torch.cat([torch.eye(3).to(out) + slopes, constant[..., None]], 3)
+    more = torch.cat([slopes, constant[..., None]], 3)
+    maps = identity + trust * (linear[:, None] - identity) + more
     return maps.flatten(2)
 
 
+def _linear_map(own: Tensor, theirs: Tensor) -> Tensor:
+    """The Monge-Kantorovich map (B, 3, 4) between colours of mean statistics (B, 50)."""
+    (mean, covariance), (wanted_mean, wanted) = (_moments(x.float()) for x in (own, theirs))
+    root, inverse = _roots(covariance)
+    between, _ = _roots(root @ wanted @ root)
+    matrix = (inverse @ between @ inverse).clamp(-_STEEPEST, _STEEPEST)
+    return torch.cat([matrix, wanted_mean[..., None] - matrix @ mean[..., None]], 2)
+
+
+def _moments(mean: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean (B, 3) and covariance (B, 3, 3) of RGB of statistics (B, 50)."""
+    color, products = mean[:, :3], mean[:, -6:]
+    rows = [[products[:, _PLACES[i][j]] for j in range(3)] for i in range(3)]
+    second = torch.stack([torch.stack(row, 1) for row in rows], 1)
+    covariance = second - color[:, :, None] * color[:, None]
+    return color, covariance + _LEAST_VARIANCE * torch.eye(3).to(mean)
+
+
+def _roots(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """The roots of positive definite (B, 3, 3) and their inverses, by Newton and Schulz.
+
+    No decomposition: other programs that run networks have none.
+    """
+    scale = matrices.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
+    y, z = matrices / scale, torch.eye(3).to(matrices).expand_as(matrices)
+    for _ in range(_ROOT_STEPS):
+        change = 1.5 * torch.eye(3).to(matrices) - 0.5 * z @ y
+        y, z = y @ change, change @ z
+    return y * scale.sqrt(), z / scale.sqrt()
+
+
+_ROOT_STEPS = 18
+# Where the product of two channels is among the six.
+_PLACES = ((0, 3, 4), (3, 1, 5), (4, 5, 2))
+
+
 def _statistics(images: Tensor, lab: Tensor) -> Tensor:
-    """What is averaged over cells, (B, 44, H, W)."""
+    """What is averaged over cells, (B, 50, H, W)."""
     products = [lab[:, i] * lab[:, j] for i, j in _PRODUCTS]
     place = images.mean(1) * (KNOTS - 1)
     knots = torch.arange(KNOTS, device=images.device, dtype=images.dtype).view(-1, 1, 1)
     weights = (1 - (place[:, None] - knots).abs()).clamp_min(0)
     colors = (weights[:, :, None] * images[:, None]).flatten(1, 2)
-    return torch.cat([images, lab, torch.stack(products, 1), weights, colors], 1)
+    squares = [images[:, i] * images[:, j] for i, j in _PRODUCTS]
+    parts = [images, lab, torch.stack(products, 1), weights, colors, torch.stack(squares, 1)]
+    return torch.cat(parts, 1)
 
 
 def _shown(cells: Tensor) -> Tensor:
-    """Of statistics (..., 44), the means of OKLab, its deviations and its covariances, scaled."""
+    """Of statistics (..., 50), the means of OKLab, its deviations and its covariances, scaled."""
     mean, products = cells[..., 3:6], cells[..., 6:12]
     deviation = (products[..., :3] - mean.square()).clamp_min(1e-6).sqrt()
     mixed = torch.stack(
@@ -184,12 +229,16 @@ def _shown(cells: Tensor) -> Tensor:
 _MIXED = tuple(enumerate(_PRODUCTS[3:]))
 
 
-def _pooled(cells: Tensor, shares: Tensor) -> Tensor:
-    """The statistics of a region, (B, 44), in a form that is easily compared."""
+def _mean(cells: Tensor, shares: Tensor) -> Tensor:
+    """The statistics of a region, (B, 50)."""
     weights = (shares + 1e-6) / (shares + 1e-6).sum(1, keepdim=True)
-    mean = torch.einsum("bn,bnp->bp", weights, cells)
+    return (weights[..., None] * cells).sum(1)
+
+
+def _pooled(mean: Tensor) -> Tensor:
+    """A region's statistics, (B, 44), in a form that is easily compared."""
     amounts = mean[:, 12 : 12 + KNOTS]
-    colors = mean[:, 12 + KNOTS :].reshape(-1, KNOTS, 3)
+    colors = mean[:, 12 + KNOTS : -6].reshape(-1, KNOTS, 3)
     grey = torch.linspace(0, 1, KNOTS, device=mean.device, dtype=mean.dtype)
     offsets = (colors - (amounts * grey)[..., None]) / (amounts + _FAINT)[..., None]
     return torch.cat([mean[:, :3], _shown(mean), amounts.cumsum(1), (4 * offsets).flatten(1)], 1)

@@ -18,15 +18,16 @@ from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
 from pydpst.matting.guided import EnlargedPlanes
 from pydpst.ops import grade_apply
 from pydpst.photos.resizing import resize
+from pydpst.transfer.curvature import scales
+from pydpst.transfer.descent import Descent
 from pydpst.transfer.full_size import Colours, graded
-from pydpst.transfer.grade import Grade
+from pydpst.transfer.grade import KNOTS, Grade
 from pydpst.transfer.grade_costs import GradeCosts, GreenCast
 from pydpst.transfer.grade_maps import RegionMaps
 from pydpst.transfer.look import Look
 from pydpst.transfer.pair import Pair
 from pydpst.transfer.planning import grade_levels
 
-_RATE = 0.05
 # How much the photos as a whole count beside regions that were found and may be wrong.
 WHOLE_SHARE = 0.4
 _COSTS = {
@@ -180,6 +181,7 @@ class _Level:
             own, wanted, self.masks.clamp_min(_FAINT), small_masks, whole_share
         )
         self._photorealism_loss = PhotorealismLoss(self.content)
+        self.laplacian = self._photorealism_loss.laplacian
 
     def losses(self, image: Tensor) -> dict[str, Tensor]:
         """The losses of an image (3, h, w) in [0, 1] of this level's size."""
@@ -212,6 +214,11 @@ class _Objective:
         self._weights = {**weights, **_COSTS}
         self._green = GreenCast(maps.start, *sample, *style_sample)
 
+    def scales(self) -> Tensor:
+        """As `curvature.scales`."""
+        level = self._level
+        return scales(self._maps, level.content, level.masks, level.laplacian, self._weights)
+
     def __call__(self, theta: Tensor) -> dict[str, Tensor]:
         """The losses, and their weighted sum with the costs as total."""
         level, maps = self._level, self._maps(theta)
@@ -231,32 +238,29 @@ class _Objective:
 def _descend(
     objective: _Objective, start: Tensor, steps: int
 ) -> Iterator[tuple[Tensor, dict[str, float]]]:
-    """Adam (Kingma and Ba 2015): yields the best θ so far, and the losses of the last."""
-    theta = start.clone().requires_grad_()
-    optimizer = torch.optim.Adam([theta], betas=(0.9, 0.99))
-    best, history = start, [math.inf]
-    for step in range(steps):
-        optimizer.zero_grad()
-        losses = objective(theta)
+    """Yields the best θ so far, and the losses of the last that was looked at."""
+    scale = objective.scales()
+
+    def theta_of(point: Tensor) -> Tensor:
+        """Rows of θ (R, K, 3, 4), which share a scale, beside one another in a matrix."""
+        rows = (scale @ point.view(-1, 3)).view(len(start), KNOTS, 4, 3)
+        return start + rows.transpose(2, 3)
+
+    descent = Descent(scale.new_zeros(3 * len(scale)))
+    history = [math.inf]
+    for _ in range(steps):
+        point = descent.point.clone().requires_grad_()
+        losses = objective(theta_of(point))
         values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
-        if values["total"] < min(history):
-            best = theta.detach().clone()
-        history.append(values["total"])
-        if min(history) < _NOTHING or _has_stalled(history):
-            yield best, values
+        (gradient,) = torch.autograd.grad(losses["total"], point)
+        descent.tell(values["total"], gradient)
+        history.append(descent.value)
+        yield theta_of(descent.best), values
+        if descent.value < _NOTHING or _has_stalled(history):
             return
-        losses["total"].backward()  # type: ignore[no-untyped-call]
-        warm_up = min(1.0, (step + 1) / 3)
-        cool_down = 0.5 + 0.5 * math.cos(math.pi * step / steps)
-        optimizer.param_groups[0]["lr"] = _RATE * warm_up * cool_down
-        optimizer.step()
-        if step == steps - 1:  # whose outcome no further step looks at
-            with torch.no_grad():
-                last = objective(theta)["total"].item()
-            best = theta.detach().clone() if last < min(history) else best
-        yield best, values
 
 
 def _has_stalled(history: list[float]) -> bool:
-    before, now = min(history[:-_PATIENCE], default=math.inf), min(history)
-    return before - now < _STALLED * before
+    """Whether a falling loss has all but stopped."""
+    before = history[-1 - _PATIENCE] if len(history) > _PATIENCE else math.inf
+    return before - history[-1] < _STALLED * before
