@@ -41,14 +41,17 @@ def scales(
     images = maps.images(content, masks)
     pixels = images[0].numel()
     padded = torch.cat([images, images.new_zeros(-len(images) % 3, *images.shape[1:])])
-    products = torch.cat([laplacian.matvec(three) for three in padded.split(3)])[: len(images)]
+    products = torch.cat([laplacian.matvec(three) for three in torch.split(padded, 3)])[
+        : len(images)
+    ]
     flat = images.flatten(1)
     bends = weights["photorealism"] * _symmetric(flat @ products.flatten(1).mT)
     bends = 2 / pixels * (bends + _STYLE_CURVATURE * flat @ flat.mT).double()
     bends = bends + _of_costs(maps, weights).to(bends)
     values, vectors = torch.linalg.eigh(bends)
     values = values.clamp_min(_LEAST * float(values[-1]))
-    return ((vectors * values.rsqrt()) @ vectors.mT).to(content)
+    whitening: Tensor = (vectors * values.rsqrt()) @ vectors.mT
+    return whitening.to(content)
 
 
 def _symmetric(matrix: Tensor) -> Tensor:
@@ -63,4 +66,4 @@ def _of_costs(maps: RegionMaps, weights: dict[str, float]) -> Tensor:
     rough = torch.kron(torch.kron(each[0], difference.T @ difference), each[1])
     far = maps.shares.double().cpu().repeat_interleave(KNOTS * 4) / KNOTS
     count = regions * (KNOTS - 1) * 12
-    return 2 * (weights["roughness"] / count * rough + weights["distance"] * far.diag())
+    return (2 * weights["roughness"] / count) * rough + (2 * weights["distance"]) * far.diag()

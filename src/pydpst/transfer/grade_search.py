@@ -45,8 +45,8 @@ _LEAST_SIDE = 32
 _SAMPLE_SIDE = 120
 # Masks that are nowhere do not divide by 0.
 _FAINT = 1e-6
-# A loss this small is as good as none: content and style are one photo.
-_NOTHING = 1e-4
+# A style loss this small is as good as none: content and style are one photo.
+_NOTHING = 1e-3
 # A level ends when its loss fell by less than this share over so many steps.
 _STALLED = 2e-3
 _PATIENCE = 6
@@ -139,7 +139,7 @@ def find_grade(
         for best, losses in _descend(objective, theta, share):
             theta = best
             yield Grade(maps(theta)), losses
-        if losses["total"] < _NOTHING or level.size >= max(content.shape[-2:]):
+        if losses.get("style", 1.0) < _NOTHING or level.size >= max(content.shape[-2:]):
             return
 
 
@@ -256,7 +256,7 @@ def _descend(
         descent.tell(values["total"], gradient)
         history.append(descent.value)
         yield theta_of(descent.best), values
-        if descent.value < _NOTHING or _has_stalled(history):
+        if values.get("style", 1.0) < _NOTHING or _has_stalled(history):
             return
 
 
