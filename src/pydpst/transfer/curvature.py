@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pydpst.matting.laplacian import MattingLaplacian
-from pydpst.transfer.grade import KNOTS, knot_weights
+from pydpst.transfer.grade import KNOTS
 from pydpst.transfer.grade_maps import RegionMaps
 
 # How strongly the style loss bends with the mean squared change of colours, about.
