@@ -1,4 +1,4 @@
-"""What a `LookReader` is taught: the same look on other parts of a photo, and looks of other scenes."""
+"""What a `LookReader` is taught: looks known from parts of a photo, and those of other scenes."""
 
 from __future__ import annotations
 

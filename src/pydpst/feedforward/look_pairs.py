@@ -1,4 +1,4 @@
-"""What a `LookReader` learns from: parts of photos under looks, and where their kinds of thing are."""
+"""What a `LookReader` learns from: parts of photos under looks, and what they show where."""
 
 from __future__ import annotations
 
