@@ -11,10 +11,18 @@ import typer
 from pydpst.commands import say
 from pydpst.commands.files import check_files
 
+# The name of the network that takes any style photo.
+_MATCH = "match"
+
 
 def export(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A model file, or the name of a bundled style.")
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A model file, the name of a bundled style, or match: the network of pydpst apply "
+            "--style, which goes with --output.",
+        ),
     ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write ONNX: MODEL.onnx.")
@@ -38,9 +46,10 @@ def export(
     from pydpst.feedforward.training_photos import find_photos
 
     found = [] if photos is None else [Path(str(photo)) for photo in find_photos(photos)]
-    check_files(
-        {"MODEL": model_path(model), "--photos": found}, {"--output": output, "--cube": cube}
-    )
+    if model == _MATCH and cube is not None:
+        raise ValueError("match has a table for each pair; see `pydpst apply --export-cube`.")
+    source = None if model == _MATCH else model_path(model)
+    check_files({"MODEL": source, "--photos": found}, {"--output": output, "--cube": cube})
     if output is not None:
         _write_onnx(model, output, strength)
     if cube is not None:
@@ -51,11 +60,15 @@ def _write_onnx(model: str, output: Path, strength: float) -> None:
     import logging
 
     from pydpst.feedforward.export import export_onnx
+    from pydpst.feedforward.export_match import export_match
 
     # torch tells of its own affairs here.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning)
-    export_onnx(model, output, strength=strength)
+    if model == _MATCH:
+        export_match(output, strength=strength)
+    else:
+        export_onnx(model, output, strength=strength)
     say(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
 
 

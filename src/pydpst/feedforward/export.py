@@ -37,7 +37,7 @@ class _StandardOperators(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         network = self.network
-        rows, columns = (_averages(n, network.copy_side) for n in image.shape[-2:])
+        rows, columns = (copy_weights(n, network.copy_side) for n in image.shape[-2:])
         copy = rows @ image @ columns.transpose(0, 1)
         matrix, offset = network.linear_map(copy)
         grid = network.transforms(copy, matrix, offset)
@@ -46,7 +46,7 @@ class _StandardOperators(nn.Module):
         return (image + self.strength * (result - image)).clamp(0, 1)
 
 
-def _averages(pixels: int, side: int) -> Tensor:
+def copy_weights(pixels: int, side: int) -> Tensor:
     """The matrix (side, pixels) that scales as `interpolate(mode="bilinear", antialias=True)`."""
     scale = pixels / side
     reach = max(scale, 1.0) if isinstance(scale, float) else torch.sym_max(scale, 1.0)
@@ -54,6 +54,22 @@ def _averages(pixels: int, side: int) -> Tensor:
     distance = (torch.arange(pixels, dtype=torch.float32) + 0.5 - at).abs() / reach
     weights = (1 - distance).clamp_min(0)
     return weights / weights.sum(1, keepdim=True)
+
+
+def check_onnx(path: str | os.PathLike[str]) -> None:
+    """Refuses what no ONNX can be written to.
+
+    Raises:
+        ValueError: for a path that does not end in .onnx, or if the package onnx is missing.
+    """
+    if Path(path).suffix != ".onnx":
+        raise ValueError(f"the output {path} must end in .onnx.")
+    try:
+        import onnxscript  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
+    except ImportError:
+        raise ValueError(
+            "exporting needs the package onnx; run `pip install pydpst[onnx]`."
+        ) from None
 
 
 def export_onnx(
@@ -72,17 +88,10 @@ def export_onnx(
     Raises:
         ValueError: for another network or path, or if the package onnx is missing.
     """
-    if Path(path).suffix != ".onnx":
-        raise ValueError(f"the output {path} must end in .onnx.")
+    check_onnx(path)
     network = model if isinstance(model, nn.Module) else load_model(model)
     if not isinstance(network, BilateralGridNet):
         raise ValueError("only models of the kind grid can be exported as ONNX.")
-    try:
-        import onnxscript  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
-    except ImportError:
-        raise ValueError(
-            "exporting needs the package onnx; run `pip install pydpst[onnx]`."
-        ) from None
     sides = {2: torch.export.Dim("height", min=16), 3: torch.export.Dim("width", min=16)}
     program = torch.onnx.export(
         _StandardOperators(network.cpu(), strength).eval(),

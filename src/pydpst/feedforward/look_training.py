@@ -1,4 +1,4 @@
-"""Training the network that reads looks: `train_reader`."""
+"""Training the network that reads looks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from pydpst.feedforward.look_criterion import look_losses
@@ -17,18 +18,31 @@ from pydpst.feedforward.look_pairs import look_batch
 from pydpst.feedforward.model_file import read_tensors, write_tensors
 from pydpst.feedforward.training_photos import random_generator
 from pydpst.losses.vgg import has_fast_bfloat16
+from pydpst.photos.writing import write_whole
 from pydpst.reading.network import LookReader
 from pydpst.regions.scene import scene_probabilities
 
-# Pixels of the longer side at which photos are kept, over 1.5.
-_SIZE = 192
 _RATE, _WARM_UP = 1.5e-3, 200
 # The running average of the weights is what is kept (Polyak and Juditsky 1992).
 _AVERAGE = 0.998
 
 
 class ReaderTraining:
-    """A network, its optimiser, and where the training stands."""
+    """A network, its optimiser, and where the training stands.
+
+    Every photo, cut and look comes from the seed and the step alone, so that a training that was
+    killed and resumed gives the weights of one that was not.
+
+    Args:
+        photos: (3, H, W), uint8; at least eight.
+        steps: how many there will be; the learning rate falls to 0 over them.
+        seed: of weights, photos, cuts and looks.
+
+    Attributes:
+        network: in training.
+        average: the running average of its weights, which is what is kept in the end.
+        step: how many are done.
+    """
 
     def __init__(self, photos: Sequence[Tensor], steps: int, seed: int) -> None:
         self.photos, self.steps, self.seed = photos, steps, seed
@@ -80,11 +94,32 @@ class ReaderTraining:
             tensors[f"square.{name}"] = state["exp_avg_sq"]
         write_tensors(path, tensors, "checkpoint", {"step": self.step, "training": self.identity})
 
+    def save_weights(self, path: Path) -> None:
+        """Writes the average, float16, as `reading.reader` reads it."""
+        weights = {
+            name: (x.half() if x.is_floating_point() else x).contiguous()
+            for name, x in self.average.state_dict().items()
+            if not name.endswith("num_batches_tracked")
+        }
+        about = {
+            "network": "LookReader of pydpst",
+            "made by": f"tools/train_reader.py --steps {self.steps} --seed {self.seed}",
+            "license": "as pydpst; trained on photos of several terms, see NOTICE",
+        }
+        write_whole(path, save(weights, about))
+
     def restore(self, path: Path) -> None:
-        """Goes on from a checkpoint."""
+        """Goes on from a checkpoint.
+
+        Raises:
+            ValueError: if it is damaged, or of a training with other settings or photos.
+        """
         tensors, about = read_tensors(path, "checkpoint")
         if about["training"] != self.identity:
-            raise ValueError(f"the checkpoint {path} is of a training with other settings.")
+            raise ValueError(
+                f"the checkpoint {path} is of a training with other steps, seed or photos; move it "
+                "away, or train with the same."
+            )
         self.step = about["step"]
         for prefix, module in (("network.", self.network), ("average.", self.average)):
             module.load_state_dict(

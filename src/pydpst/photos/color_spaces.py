@@ -50,6 +50,9 @@ def lab(rgb: Tensor) -> Tensor:
 def oklab(rgb: Tensor) -> Tensor:
     """OKLab (Ottosson 2020) of sRGB colours; equal distances look about equally large.
 
+    Deviation: 1e-4 is added to the cones' light, and its root taken away again, so that the slope at
+    black has a bound; white has L = 0.954.
+
     Args:
         rgb: (B, 3, ...), in [0, 1] or a little beyond.
 
@@ -57,7 +60,6 @@ def oklab(rgb: Tensor) -> Tensor:
         Like rgb: L in [0, 1], a and b about in [-0.4, 0.4].
     """
     cones = torch.einsum("ij,bj...->bi...", rgb.new_tensor(_TO_CONES), linear_of(rgb.clamp_min(0)))
-    # The root's slope at black has no bound.
     roots = (cones + _BLACK) ** (1 / 3) - _BLACK ** (1 / 3)
     return torch.einsum("ij,bj...->bi...", rgb.new_tensor(_TO_OKLAB), roots)
 

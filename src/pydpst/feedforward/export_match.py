@@ -1,0 +1,67 @@
+"""The network that reads looks, with the grade it gives, as ONNX with standard operators alone."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from torch import Tensor, nn
+
+from pydpst.feedforward.export import check_onnx, copy_weights
+from pydpst.ops.reference import grade_apply
+from pydpst.reading.network import LookReader
+from pydpst.reading.reader import reader
+
+# Photos are seen as squares of this side: other programs know no sizes that depend on the photo's.
+_SIDE = 112
+
+
+class _StandardMatch(nn.Module):
+    """What `pydpst.match` does, of operators that ONNX has."""
+
+    def __init__(self, network: LookReader, strength: float) -> None:
+        super().__init__()
+        self.network, self.strength = network, strength
+
+    def forward(self, photo: Tensor, style: Tensor) -> Tensor:
+        content, example = (self.network.read(_small(image)) for image in (photo, style))
+        ones = torch.ones_like(content.cells[..., 0])
+        maps = self.network.compare(content, example, ones, ones)
+        result = grade_apply(maps[:, None], torch.ones_like(photo[:, :1]), photo)
+        return (photo + self.strength * (result.clamp(0, 1) - photo)).clamp(0, 1)
+
+
+def _small(image: Tensor) -> Tensor:
+    rows, columns = (copy_weights(n, _SIDE) for n in image.shape[-2:])
+    return (rows @ image @ columns.transpose(0, 1)).clamp(0, 1)
+
+
+def export_match(path: str | os.PathLike[str], *, strength: float = 1.0) -> None:
+    """Writes ONNX: ``photo`` and ``style``, (1, 3, H, W) each in [0, 1], to ``result``.
+
+    Both have any size of at least 16. Deviation from `match`: the network sees both as squares.
+
+    Args:
+        path: where to, ending in .onnx.
+        strength: as for `match`.
+
+    Raises:
+        ValueError: for another path, or if the package onnx is missing.
+    """
+    check_onnx(path)
+    sides = [
+        {2: torch.export.Dim(f"{of}_height", min=16), 3: torch.export.Dim(f"{of}_width", min=16)}
+        for of in ("photo", "style")
+    ]
+    program = torch.onnx.export(
+        _StandardMatch(reader(), strength).eval(),
+        (torch.rand(1, 3, 300, 400), torch.rand(1, 3, 240, 250)),
+        input_names=["photo", "style"],
+        output_names=["result"],
+        dynamic_shapes=tuple(sides),
+        opset_version=20,
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    program.save(path)

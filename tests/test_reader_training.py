@@ -1,0 +1,99 @@
+"""The network that reads looks learns, and a training that was killed ends where it would have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from pydpst.feedforward.look_pairs import Batch, look_batch
+from pydpst.feedforward.look_training import ReaderTraining
+from pydpst.feedforward.random_looks import random_looks
+from pydpst.photos.color_spaces import oklab, oklab_inverse, srgb_of
+
+STEPS = 4
+
+
+def photos() -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(9, 3, 6, 8, generator=generator)
+    return list((F.interpolate(coarse, (72, 96), mode="bilinear") * 255).to(torch.uint8))
+
+
+@pytest.fixture(scope="module")
+def whole() -> ReaderTraining:
+    run = ReaderTraining(photos(), STEPS, seed=3)
+    for _ in range(STEPS):
+        assert all(value >= 0 for value in run.advance().values())
+    return run
+
+
+def test_killed_after_each_step_it_ends_with_the_same_weights(
+    whole: ReaderTraining, tmp_path: Path
+) -> None:
+    path = tmp_path / "reader.checkpoint"
+    for step in range(STEPS):
+        run = ReaderTraining(photos(), STEPS, seed=3)
+        if step:
+            run.restore(path)
+        run.advance()
+        run.save(path)
+    for module in ("network", "average"):
+        pairs = zip(
+            getattr(run, module).state_dict().values(),
+            getattr(whole, module).state_dict().values(),
+            strict=True,
+        )
+        assert all(torch.equal(have, want) for have, want in pairs)
+
+
+def test_a_checkpoint_of_another_training_is_refused(whole: ReaderTraining, tmp_path: Path) -> None:
+    whole.save(tmp_path / "a.checkpoint")
+    for other in (ReaderTraining(photos(), 9, 3), ReaderTraining(photos()[:8], STEPS, 3)):
+        with pytest.raises(ValueError, match="other steps, seed or photos"):
+            other.restore(tmp_path / "a.checkpoint")
+
+
+def batch() -> Batch:
+    maps = [torch.rand(9, 6, 8).softmax(0) for _ in photos()]
+    return look_batch(photos(), maps, seed=1, step=2)
+
+
+def test_a_batch_shows_each_part_under_its_looks() -> None:
+    found = batch()
+    assert torch.equal(found.clean[1], found.looks[1](found.bases[0]))
+    assert torch.equal(found.clean[3], found.looks[2](found.bases[1]))
+    assert (found.shown - found.clean).abs().max() < 0.3
+    assert found.masks.mean((2, 3)).min() > 0.05
+
+
+def test_looks_of_no_strength_change_nothing() -> None:
+    looks = random_looks(6, torch.Generator().manual_seed(0))
+    looks.strength[:] = 0
+    images = torch.rand(6, 3, 8, 9)
+    assert torch.equal(looks(images), images)
+
+
+def test_looks_differ_and_stay_in_range() -> None:
+    looks = random_looks(64, torch.Generator().manual_seed(0))
+    image = torch.rand(3, 20, 20, generator=torch.Generator().manual_seed(1))
+    results = looks(image.expand(64, -1, -1, -1))
+    assert results.min() >= 0
+    assert results.max() <= 1
+    changes = (results - image).abs().mean((1, 2, 3))
+    assert changes.min() < 0.02 < 0.1 < changes.max()
+
+
+def test_oklab_and_back() -> None:
+    colors = torch.rand(2, 3, 50, dtype=torch.float64)
+    torch.testing.assert_close(srgb_of(oklab_inverse(oklab(colors))), colors, rtol=0, atol=1e-6)
+
+
+def test_oklab_of_white_grey_and_red() -> None:
+    """Of Ottosson's table, but for the bound at black."""
+    colors = torch.tensor([[1.0, 1, 1], [1, 0, 0]]).T[None].double()
+    found = oklab(colors)[0].T
+    want = torch.tensor([[1.0, 0, 0], [0.628, 0.225, 0.126]]).double()
+    torch.testing.assert_close(found, want, rtol=0, atol=0.05)
