@@ -50,8 +50,8 @@ def lab(rgb: Tensor) -> Tensor:
 def oklab(rgb: Tensor) -> Tensor:
     """OKLab (Ottosson 2020) of sRGB colours; equal distances look about equally large.
 
-    Deviation: 1e-4 is added to the cones' light, and its root taken away again, so that the slope at
-    black has a bound; white has L = 0.954.
+    Deviation: 1e-4 is added to the cones' light, and its root taken away again, so that the slope
+    at black has a bound; white has L = 0.954.
 
     Args:
         rgb: (B, 3, ...), in [0, 1] or a little beyond.
