@@ -45,3 +45,27 @@ def lab(rgb: Tensor) -> Tensor:
         ratio > (6 / 29) ** 3, ratio.clamp_min(0) ** (1 / 3), ratio * (29 / 6) ** 2 / 3 + 4 / 29
     )
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def srgb_of_lab(lab: Tensor) -> Tensor:
+    """Levels of sRGB of CIE 1976 L*a*b* with the white of D50, as in pictures.
+
+    Args:
+        lab: (3, N): L* in [0, 100], a* and b*.
+
+    Returns:
+        (3, N), clipped to [0, 1].
+    """
+    y = (lab[0] + 16) / 116
+    f = torch.stack([y + lab[1] / 500, y, y - lab[2] / 200])
+    ratio = torch.where(f > 6 / 29, f**3, (f - 4 / 29) * 3 * (6 / 29) ** 2)
+    # From XYZ of D50, its white being 1 in each, by Bradford's adaptation to D65 to linear sRGB.
+    white = lab.new_tensor([0.9642, 1.0, 0.8249])
+    from_xyz = lab.new_tensor(
+        [
+            [3.1338561, -1.6168667, -0.4906146],
+            [-0.9787684, 1.9161415, 0.0334540],
+            [0.0719453, -0.2289914, 1.4052427],
+        ]
+    )
+    return srgb_of((from_xyz @ (ratio * white[:, None])).clamp(0, 1))
