@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from pydpst.feedforward.networks import BilateralGridNet
 from pydpst.ops import bilateral_slice_apply
-from pydpst.video.clip import ClipReader, ClipWriter, Frame, check_clip
+from pydpst.video.clip import ClipReader, Frame, check_clip
+from pydpst.video.clip_writer import ClipWriter
 
 if TYPE_CHECKING:
     from av.packet import Packet
