@@ -344,6 +344,15 @@ class _Failing(FittedGrid):
         raise MemoryError("no memory for the frame")
 
 
+def test_frames_of_nan_are_not_written(write: Callable[..., Path], tmp_path: Path) -> None:
+    broken = FittedGrid()
+    broken.grid.fill_(torch.nan)
+    clip = write(sound=None)
+    with pytest.raises(ValueError, match=r"the frame at 0\.00 s became NaN"):
+        apply_to_clip(broken, clip, tmp_path / "out.mp4")
+    assert list(tmp_path.iterdir()) == [clip]
+
+
 def test_a_failure_leaves_nothing(write: Callable[..., Path]) -> None:
     clip = write()
     with pytest.raises(MemoryError, match="no memory"):
