@@ -143,7 +143,9 @@ def check_no_raw(head: bytes, what: str) -> None:
 
 
 @contextmanager
-def opened(path: str | os.PathLike[str], what: str) -> Iterator[BinaryIO]:
+def opened(
+    path: str | os.PathLike[str], what: str, kind: str = "an image file"
+) -> Iterator[BinaryIO]:
     """A regular file of no absurd size."""
     # Opening a FIFO would otherwise wait for somebody to write to it.
     file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -152,7 +154,7 @@ def opened(path: str | os.PathLike[str], what: str) -> Iterator[BinaryIO]:
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError
         if not stat.S_ISREG(status.st_mode):
-            raise Refused(f"{what} is no regular file; give the path of an image file.")
+            raise Refused(f"{what} is no regular file; give the path of {kind}.")
         if status.st_size > _MAXIMUM_BYTES:
             raise Refused(
                 f"{what} has {status.st_size} bytes; a picture may have at most {_MAXIMUM_BYTES}."
