@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
-from torch.autograd import gradcheck, gradgradcheck
+from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
 
 from pydpst import ops
@@ -148,6 +148,64 @@ def test_products_without_derivatives_say_so() -> None:
     out = ops.matting_free_matvec(IMAGE, whitening, slots, tiles, x, 1)
     with pytest.raises(NotImplementedError, match="matting_free_matvec has no derivatives"):
         out.sum().backward()
+
+
+WHITENING = ops.matting_whitening(IMAGE, EPS, 1)
+SLOTS, TILES = torch.arange(20).view(4, 5), torch.tensor([[0, 4, 0, 5]])
+RAW = {
+    "matting_whitening": (IMAGE, EPS, 1),
+    "matting_matvec": (IMAGE, WHITENING, P, 1),
+    "matting_free_matvec": (IMAGE, WHITENING, SLOTS, TILES, rand(1, 20), 1),
+    "matting_diagonal": (IMAGE, WHITENING, 1),
+    "matting_image_gradient": (IMAGE, WHITENING, P, P, 1),
+    "bilateral_slice_apply": (GRID, GUIDE, PHOTO),
+    "bilateral_slice_apply_backward": (PHOTO, GRID, GUIDE, PHOTO),
+    "grade_change": (MAPS, MASKS, PHOTO, True),
+    "grade_change_maps_gradient": (PHOTO, MASKS, PHOTO, 3),
+    "grade_change_pixel_gradients": (PHOTO, MAPS, MASKS, PHOTO, True),
+    "affine_maps_apply": (rand(1, 12, 2, 2), PHOTO, 0, 3),
+    "ellpack_matvec": (rand(5, 2, 2, 2), torch.arange(10).view(5, 2) % 4, rand(1, 4, 2)),
+}
+
+
+def test_these_are_all_operators() -> None:
+    schemas = torch._C._jit_get_all_schemas()
+    assert set(RAW) == {s.name.split("::")[1] for s in schemas if s.name.startswith("pydpst::")}
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_operators_themselves_refuse_forward_mode(name: str) -> None:
+    op, arguments = getattr(torch.ops.pydpst, name), list(RAW[name])
+    torch.library.opcheck(op, tuple(arguments))
+    for index, argument in enumerate(arguments):
+        if not (isinstance(argument, Tensor) and argument.is_floating_point()):
+            continue
+
+        def of_one(one: Tensor, index: int = index) -> Tensor:
+            return op(*arguments[:index], one, *arguments[index + 1 :])
+
+        with pytest.raises(NotImplementedError, match=f"pydpst.{name} has no forward-mode"):
+            jvp(of_one, (argument,), (argument,))
+        with pytest.raises(NotImplementedError, match=f"pydpst.{name} has no forward-mode"):
+            vmap(lambda t, f=of_one, a=argument: jvp(f, (a,), (t,))[1])(argument[None])
+        with (
+            forward_ad.dual_level(),
+            pytest.raises(NotImplementedError, match=f"pydpst.{name} has no forward-mode"),
+        ):
+            of_one(forward_ad.make_dual(argument, argument))
+
+
+def test_forward_mode_in_a_compiled_graph() -> None:
+    laplacian = MattingLaplacian(IMAGE[0])
+
+    def derivative(p: Tensor) -> Tensor:
+        return jvp(laplacian.matvec, (p,), (p,))[1]
+
+    compiled = torch.compile(derivative, backend="aot_eager")
+    torch.testing.assert_close(compiled(P[0]), laplacian.matvec(P[0]))
+    torch._dynamo.reset()
+    with pytest.raises(Exception, match="has no forward-mode derivative"):
+        torch.compile(derivative, backend="aot_eager", fullgraph=True)(P[0])
 
 
 def test_a_guide_that_changes_is_noticed() -> None:

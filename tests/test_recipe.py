@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from pydpst.transfer.look import Look
+from pydpst.transfer.options import options_of
 from pydpst.transfer.recipe import load_recipe, save_recipe
 
 STYLE = Path(__file__).parents[1] / "examples" / "photos" / "beach_sunset.jpg"
@@ -90,4 +93,83 @@ def test_what_is_no_recipe_is_refused(
         change = json.dumps({**json.loads(recipe.read_text()), **change})
     recipe.write_text(change)
     with pytest.raises(ValueError, match=sentence):
+        load_recipe(recipe)
+
+
+def refusal(recipe: Path) -> str | None:
+    try:
+        load_recipe(recipe)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("value", [None, True, "1", [1], {"a": 1}, -1, 1e400, 10**400], ids=repr)
+@pytest.mark.parametrize("name", sorted(options_of(Look)))
+def test_options_of_any_type_are_read_or_told_of(name: str, value: object, recipe: Path) -> None:
+    written = json.loads(recipe.read_text())
+    written["options"][name] = value
+    recipe.write_text(json.dumps(written))
+    sentence = refusal(recipe)
+    if sentence is not None:
+        assert "\n" not in sentence
+        assert name in sentence or "weight" in sentence or "JSON" in sentence
+        return
+    allowed = {
+        "method": (),
+        "regions": (),
+        "segmentation_model": (None, "1"),
+        "refine_masks": (True,),
+        "strength": ({"a": 1},),
+        "lock": (),
+        "preserve_luminance": (True,),
+        "photorealism_weight": (None,),
+        "init": (None,),
+        "smooth": (None,),
+        "size": (None,),
+        "steps": (None, 10**400),
+    }
+    assert load_recipe(recipe).options[name] in allowed.get(name, ())
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"[" * 100_000, "is not JSON"),
+        (b'{"a":' * 100_000, "is not JSON"),
+        (bytes(range(256)), "is not JSON"),
+        (b"\xff\xfe{\0}\0", "is not JSON"),
+        (b"", "is not JSON"),
+        (b"NaN", "is not JSON"),
+    ],
+)
+def test_other_files_are_no_recipes(data: bytes, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "look.json").write_bytes(data)
+    with pytest.raises(ValueError, match=sentence):
+        load_recipe(tmp_path / "look.json")
+
+
+def test_a_byte_order_mark_is_read(recipe: Path) -> None:
+    text = recipe.read_text()
+    recipe.write_text(text, encoding="utf-8-sig")
+    assert load_recipe(recipe).options["steps"] == 7
+
+
+def test_what_is_no_file_is_no_recipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.json")
+    for path, sentence in (
+        (tmp_path / "fifo.json", "is no regular file; give the path of a recipe"),
+        (tmp_path, "cannot be read"),
+        (tmp_path / ("x" * 300), "cannot be read"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            load_recipe(path)
+
+
+@pytest.mark.parametrize("path", ["x" * 100_000, "a\0b", "", ".", "/dev/zero"])
+def test_paths_of_a_recipe_may_be_anything(path: str, recipe: Path) -> None:
+    written = json.loads(recipe.read_text())
+    written["files"]["style"]["path"] = path
+    recipe.write_text(json.dumps(written))
+    with pytest.raises(ValueError, match="does not exist"):
         load_recipe(recipe)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,47 @@ def test_integers_are_labels() -> None:
     assert regions.names == ["0", "1"]
     assert regions.content.tolist() == content.tolist()
     assert regions.style.tolist() == (1 - content).tolist()
+
+
+def numbers(*values: int, dtype: str = "uint8") -> Image.Image:
+    """Vertical bands of numbers in one grey channel."""
+    bands = np.repeat(np.array(values, dtype), 60 // len(values))
+    return Image.fromarray(np.tile(bands, (40, 1)))
+
+
+@pytest.mark.parametrize(
+    ("content", "style", "names"),
+    [
+        (numbers(0, 1, 2), numbers(2, 1, 0), ["0", "1", "2"]),
+        (numbers(0, 1, 2).convert("RGB"), numbers(1, 0, 2), ["0", "1", "2"]),
+        (numbers(11, 12, dtype="uint16"), numbers(12, 11, dtype="uint16"), ["11", "12"]),
+        (numbers(300, 1000, dtype="uint16"), numbers(1000, 300, dtype="int32"), ["1000", "300"]),
+        (numbers(26001, 7, dtype="uint16"), numbers(7, 26001, dtype="uint16"), ["26001", "7"]),
+        (numbers(0, 255), numbers(255, 0), ["black", "white"]),
+        (numbers(0, 65535, dtype="uint16"), numbers(255, 0), ["black", "white"]),
+        (mask((1, 0, 0), (2, 0, 0)), mask((2, 0, 0), (1, 0, 0)), ["#010000", "#020000"]),
+    ],
+)
+def test_class_numbers_are_labels(
+    content: Image.Image, style: Image.Image, names: list[str], tmp_path: Path
+) -> None:
+    content.save(tmp_path / "content.png")
+    style.save(tmp_path / "style.tif")
+    masks = MaskPair(tmp_path / "content.png", tmp_path / "style.tif")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        regions = label_maps(blank(), blank(), masks)
+    assert sorted(regions.names) == names
+    counts = [int((regions.content == label).sum()) for label in range(len(names))]
+    assert counts == [40 * 60 // len(names)] * len(names)
+
+
+def test_flat_colours_are_not_merged_in_silence() -> None:
+    smooth = np.tile(np.repeat(np.arange(0, 240, 3, dtype=np.uint8), 3)[:240], (40, 1))
+    wide = np.concatenate([np.zeros((40, 240)), np.full((40, 240), 2), smooth, smooth], 1)
+    soft = Image.fromarray(wide.astype(np.uint8))
+    with pytest.warns(UserWarning, match="colours too near to tell apart, such as #000000"):
+        label_maps(blank(960, 40), blank(960, 40), MaskPair(soft, soft))
 
 
 def test_a_region_of_one_photo_is_left_out_with_a_warning() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ import pydpst
 from pydpst.feedforward.grid import FittedGrid
 from pydpst.photos.resizing import resize
 from pydpst.video.clip import CONVERSION, ClipReader, Frame
+from pydpst.video.hdr import Hdr
 from pydpst.video.smooth_look import SteadyNetwork, apply_to_clip, is_cut
 
 av = pytest.importorskip("av")
@@ -44,7 +46,7 @@ def write(tmp_path: Path, city_day: Path) -> Callable[..., Path]:
         frames: list[Tensor] | None = None,
         times: list[int] | None = None,
         sound: str | None = "aac",
-        **tags: int,
+        **tags: Any,
     ) -> Path:
         frames = _frames(city_day) if frames is None else frames
         with av.open(tmp_path / name, "w") as container:
@@ -174,23 +176,85 @@ def test_odd_sizes_are_kept(write: Callable[..., Path], city_day: Path) -> None:
     assert _pictures(clip.with_stem("out"))[0].shape == frames[0].shape
 
 
-@pytest.mark.parametrize("quarters", [1, 2, 3])
-def test_turned_clips_become_upright(write: Callable[..., Path], quarters: int) -> None:
+# By the first four numbers of the matrix: what players do with the picture.
+MATRICES = {
+    (0, 1, -1, 0): lambda image: image.rot90(-1, (1, 2)),
+    (-1, 0, 0, -1): lambda image: image.rot90(2, (1, 2)),
+    (0, -1, 1, 0): lambda image: image.rot90(1, (1, 2)),
+    (-1, 0, 0, 1): lambda image: image.flip(2),
+    (1, 0, 0, -1): lambda image: image.flip(1),
+    (0, 1, 1, 0): lambda image: image.transpose(1, 2),
+    (0, -1, -1, 0): lambda image: image.rot90(2, (1, 2)).transpose(1, 2),
+}
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_turned_and_mirrored_clips_become_upright(
+    write: Callable[..., Path], matrix: tuple[int, ...]
+) -> None:
     clip = write(sound=None)
     seen = _pictures(clip)
-    # The matrix of the track header (ISO 14496-12, 8.3.2), for turns with the clock.
-    cosine, sine = [(0, 1), (-1, 0), (0, -1)][quarters - 1]
-    matrix = (cosine, sine, 0, -sine, cosine, 0, 0, 0)
+    # The matrix of the track header (ISO 14496-12, 8.3.2).
+    a, b, c, d = matrix
     data = bytearray(clip.read_bytes())
     at = data.index(b"tkhd") + 4 + 40
-    data[at : at + 32] = struct.pack(">8i", *(value << 16 for value in matrix))
+    data[at : at + 32] = struct.pack(">8i", *(v << 16 for v in (a, b, 0, c, d, 0, 0, 0)))
     clip.write_bytes(data)
     output = clip.with_stem("out")
     apply_to_clip(FittedGrid(), clip, output)
-    wanted = [frame.rot90(-quarters, (1, 2)) for frame in seen]
-    assert _distance(_pictures(output), wanted) < 1
+    assert _distance(_pictures(output), [MATRICES[matrix](frame) for frame in seen]) < 1
     with av.open(output) as container:
-        assert next(container.decode(video=0)).rotation == 0
+        frame = next(container.decode(video=0))
+        assert frame.rotation == 0
+        assert frame.side_data.get("DISPLAYMATRIX") is None
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_aspect_of_pixels_that_the_container_states_is_kept(
+    write: Callable[..., Path], turned: bool
+) -> None:
+    clip = write(sound=None, sample_aspect_ratio=Fraction(1))
+    data = bytearray(clip.read_bytes())
+    at = data.index(b"pasp") + 4
+    data[at : at + 8] = struct.pack(">II", 21, 16)
+    if turned:
+        at = data.index(b"tkhd") + 4 + 40
+        data[at : at + 32] = struct.pack(">8i", *(v << 16 for v in (0, 1, 0, -1, 0, 0, 0, 0)))
+    clip.write_bytes(data)
+    output = clip.with_stem("out")
+    apply_to_clip(FittedGrid(), clip, output)
+    with av.open(output) as container:
+        stream = container.streams.video[0]
+        assert stream.sample_aspect_ratio == (Fraction(16, 21) if turned else Fraction(21, 16))
+
+
+def test_mastering_data_of_hdr10_are_kept_or_told_of(tmp_path: Path, city_day: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    display = "G(8500,39850)B(6550,2300)R(35400,14600)WP(15635,16450)L(10000000,50)"
+    params = f"log-level=error:hdr10=1:master-display={display}:max-cll=1000,400"
+    with av.open(clip, "w") as container:
+        stream = container.add_stream("libx265", rate=25, options={"x265-params": params})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p10le"
+        for frame in _frames(city_day)[:4]:
+            levels = (frame * 255).round().byte().permute(1, 2, 0).contiguous()
+            picture = av.VideoFrame.from_ndarray(levels.numpy(), "rgb24")
+            container.mux(stream.encode(picture.reformat(format="yuv420p10le")))
+        container.mux(stream.encode(None))
+
+    def hdr_of(path: Path) -> Hdr:
+        reader = ClipReader.open(path)
+        reader.close()
+        return reader.hdr
+
+    want = hdr_of(clip)
+    assert want.light == (1000, 400)
+    assert want.mastering == pytest.approx(
+        (0.708, 0.292, 0.17, 0.797, 0.131, 0.046, 0.3127, 0.329, 0.005, 1000)
+    )
+    apply_to_clip(FittedGrid(), clip, tmp_path / "out.mp4")
+    assert hdr_of(tmp_path / "out.mp4") == want
+    with pytest.warns(UserWarning, match="mastering data of HDR10 are not kept"):
+        apply_to_clip(FittedGrid(), clip, tmp_path / "out.webm")
 
 
 def test_the_look_is_that_of_the_model(write: Callable[..., Path]) -> None:
@@ -280,6 +344,15 @@ class _Failing(FittedGrid):
         raise MemoryError("no memory for the frame")
 
 
+def test_frames_of_nan_are_not_written(write: Callable[..., Path], tmp_path: Path) -> None:
+    broken = FittedGrid()
+    broken.grid.fill_(torch.nan)
+    clip = write(sound=None)
+    with pytest.raises(ValueError, match=r"the frame at 0\.00 s became NaN"):
+        apply_to_clip(broken, clip, tmp_path / "out.mp4")
+    assert list(tmp_path.iterdir()) == [clip]
+
+
 def test_a_failure_leaves_nothing(write: Callable[..., Path]) -> None:
     clip = write()
     with pytest.raises(MemoryError, match="no memory"):
@@ -326,7 +399,7 @@ def test_bad_input_is_one_sentence(
         ((playlist, "-o", output), "is no video or damaged"),
         ((sound, "-o", output), "holds no video"),
         ((tiny, "-o", output), "8×8 pixels; each side must have 16 to 8192"),
-        ((clip, "-o", clip), "is also the input"),
+        ((clip, "-o", clip), "is also an input"),
         ((clip, "-o", tmp_path / "out.gif"), "must end in one of .mp4, .mov, .mkv, .webm"),
         ((clip, "-o", tmp_path / "out.webm"), "cannot hold the sound"),
         ((clip, small_photo, "-o", tmp_path), "restyled separately"),

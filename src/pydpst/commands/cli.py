@@ -57,7 +57,7 @@ def main() -> None:
     except ValueError as error:
         say(f"error: {error}")
         sys.exit(2)
-    except (ImportError, MemoryError, OSError) as error:
+    except (ImportError, MemoryError, OSError, ArithmeticError) as error:
         say(f"error: {error}")
         sys.exit(1)
 

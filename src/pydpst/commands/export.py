@@ -74,11 +74,12 @@ def _write_onnx(model: str, output: Path, strength: float) -> None:
 
 def _write_cube(model: str, cube: Path, photos: Path | None, strength: float, size: int) -> None:
     from pydpst.feedforward.export import export_cube
+    from pydpst.metrics.levels import verdict
 
     fit = export_cube(model, cube, photos, strength=strength, size=size)
     synthetic = "synthetic pictures (--photos PHOTOS tells how far it is on them)"
     over = {0: synthetic, 1: "the photo"}.get(fit.photos, f"{fit.photos} photos")
     say(
         f"{cube}: {size} entries a side; off the model by {fit.rms:.1f} of 255 levels (RMS), "
-        f"95 % by less than {fit.percentile:.1f}, over {over}"
+        f"95 % by less than {fit.percentile:.1f}, over {over}{verdict(fit.rms)}"
     )

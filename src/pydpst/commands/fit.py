@@ -22,7 +22,7 @@ def fit(
     Pixels that changed in another way than their colour does elsewhere, such as retouched ones,
     count for little.
     """
-    from pydpst.metrics.levels import level_error
+    from pydpst.metrics.levels import level_error, verdict
     from pydpst.photos.image import load_image
     from pydpst.photos.resizing import match_size, resize
     from pydpst.photos.writing import check_output
@@ -37,5 +37,5 @@ def fit(
     rms, percentile = level_error(apply_cube(cube, photo), graded)
     say(
         f"{output}: off AFTER by {rms:.1f} of 255 levels (RMS), 95 % of the pixels by less than "
-        f"{percentile:.1f}"
+        f"{percentile:.1f}{verdict(rms)}"
     )

@@ -120,7 +120,7 @@ def stylize(
     start = time.monotonic()
     result, size = restyle(content, style, {"content_mask": content_mask, **arguments})
     result.save(output)
-    _write_also(result, style, also, {**arguments, "size": size})
+    refused = _write_also(result, style, also, {**arguments, "size": size})
     if export_look is not None:
         result.export_look(export_look)
     height, width = result.image.shape[-2:]
@@ -129,6 +129,8 @@ def stylize(
         say(f"interrupted: wrote the best image so far, {summary}")
         raise typer.Exit(130)
     say(summary)
+    if refused:
+        raise typer.Exit(1)
 
 
 def _look(
@@ -179,12 +181,13 @@ def _write_also(
     style: Path,
     also: dict[str, Path | None],
     given: dict[str, Any],
-) -> None:
-    """What is asked for beside the result."""
+) -> bool:
+    """Writes what is asked for beside the result; whether some of it was refused."""
     if not any(also.values()):
-        return
+        return False
 
     from pydpst.feedforward.export import export_fitted_cube, export_fitted_grid
+    from pydpst.metrics.levels import verdict
     from pydpst.photos.image import save_image
     from pydpst.photos.resizing import side_by_side
     from pydpst.transfer.recipe import save_recipe
@@ -196,9 +199,17 @@ def _write_also(
     asked = {"--export-cube": export_fitted_cube, "--export-grid": export_fitted_grid}
     exports = [(path, export) for option, export in asked.items() if (path := also[option])]
     small = result.pair.content.cpu()
+    refused = False
     for path, export in exports:
-        rms, percentile = export(small, result.working, path)
+        try:
+            rms, percentile = export(small, result.working.cpu(), path)
+        except ValueError as error:
+            say(f"error: {error}")
+            refused = True
+            continue
+        only = "; for this photo alone, at any size" if export is export_fitted_grid else ""
         say(
             f"{path}: off the result by {rms:.1f} of 255 levels (RMS), 95 % by less than "
-            f"{percentile:.1f}"
+            f"{percentile:.1f}{only or verdict(rms)}"
         )
+    return refused

@@ -53,15 +53,24 @@ def train(
         {"STYLE": style, "PHOTOS": [Path(str(photo)) for photo in find_photos(photos)]},
         {"--output": [output, output.with_suffix(".checkpoint")], "--log": logged},
     )
-    start = time.monotonic()
+    start, checkpoint = time.monotonic(), output.with_suffix(".checkpoint")
+    before = _changed(checkpoint)
     try:
         _train_with_progress(
             style, photos, output=output, tensorboard=tensorboard, resume=resume, **arguments
         )
     except KeyboardInterrupt:
-        say(f"interrupted: {output.with_suffix('.checkpoint')} is there; --resume goes on from it")
+        if resume or _changed(checkpoint) != before:
+            say(f"interrupted: {checkpoint} is there; --resume goes on from it")
+        else:
+            say("interrupted before the first step; nothing was written")
         raise typer.Exit(130) from None
     say(f"{output}: {time.monotonic() - start:.0f} s")
+
+
+def _changed(path: Path) -> int:
+    """When a file was changed; 0 if it is not there."""
+    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 def _train_with_progress(style: Path, photos: Path, **arguments: Any) -> None:

@@ -16,7 +16,7 @@ from pydpst.feedforward.model_file import save_model
 from pydpst.feedforward.models import apply_model, load_model
 from pydpst.feedforward.networks import BilateralGridNet
 from pydpst.feedforward.training_photos import find_photos
-from pydpst.metrics.levels import level_error
+from pydpst.metrics.levels import is_useless, level_error
 from pydpst.ops.reference import bilateral_slice_apply
 from pydpst.photos.decode import Source
 from pydpst.photos.image import load_image
@@ -202,11 +202,22 @@ def export_fitted_cube(
 
     Returns:
         How far it is off, see `metrics.level_error`.
+
+    Raises:
+        ValueError: if one table cannot have the look, which is other in other places; or if the
+            path is refused by `check_output`.
     """
     check_output(path, (".cube",))
     cube = fit_cube(before, after)
+    rms, percentile = level_error(apply_cube(cube, before), after)
+    if is_useless(rms):
+        raise ValueError(
+            f"the look is another in each region, and the nearest single table {rms:.1f} of 255 "
+            f"levels off (RMS), which is of no use; {path} is not written, --export-look writes a "
+            "table for each region."
+        )
     write_cube(cube, path, Path(path).stem)
-    return level_error(apply_cube(cube, before), after)
+    return rms, percentile
 
 
 def export_fitted_grid(
@@ -214,7 +225,8 @@ def export_fitted_grid(
 ) -> tuple[float, float]:
     """Writes the bilateral grid nearest to what became of one photo, as a model for `apply`.
 
-    Arguments and result as for `export_fitted_cube`, but for the suffix .safetensors.
+    The model is for this photo, at any size, and refuses others. Arguments and result as for
+    `export_fitted_cube`, but for the suffix .safetensors.
     """
     check_output(path, (".safetensors",))
     grid = fit_grid(before, after)

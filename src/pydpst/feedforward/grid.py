@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pydpst.matting.conjugate_gradients import conjugate_gradients, warn_unless_converged
@@ -15,28 +17,39 @@ from pydpst.transfer.linear import affine_fit
 # whole, beside the squared error of a cell's pixels: the first fills cells that have few pixels
 # from those around them, the second those that no pixel is near.
 _DIFFERENCE, _CHANGE = 0.005, 1e-5
+# Of the copy by which a scene is known; and from how many levels of 8 bits (RMS) on another photo
+# is another of the scene, or of another scene.
+_THUMBNAIL, _OTHER_PHOTO, _OTHER_SCENE = 16, 8.0, 30.0
 # Of the solve.
 _TOL = 1e-3
 
 
 class FittedGrid(nn.Module):
-    """A bilateral grid of affine colour transforms that is the same for all photos.
+    """A bilateral grid of affine colour transforms, fitted to one photo.
 
     The guide is the mean of the three channels. What `fit_grid` gives; `model_file` keeps it like
     the networks, so that `pydpst apply` takes it to the photo at another size, or to others of the
-    same scene.
+    same scene. On another scene, cells that had no such pixels would stain it: by a small copy of
+    its photo it knows such, and refuses.
 
     Args:
         depth: cells of the grid along the guide.
         rows: down the photo.
         columns: across the photo.
+        thumbnail: pixels a side of the small copy; 0 is none.
     """
 
-    def __init__(self, depth: int = 8, rows: int = 16, columns: int = 16) -> None:
+    def __init__(
+        self, depth: int = 8, rows: int = 16, columns: int = 16, thumbnail: int = 0
+    ) -> None:
         super().__init__()
-        self.settings = {"depth": depth, "rows": rows, "columns": columns}
+        self.settings = {"depth": depth, "rows": rows, "columns": columns, "thumbnail": thumbnail}
+        if thumbnail:
+            self.register_buffer("photo", torch.zeros(3, thumbnail, thumbnail))
         identity = torch.eye(3, 4).flatten()[:, None, None, None]
         self.grid = nn.Parameter(identity.repeat(1, depth, rows, columns), requires_grad=False)
+
+    photo: Tensor
 
     def forward(self, image: Tensor) -> Tensor:
         """Restyles photos.
@@ -46,9 +59,30 @@ class FittedGrid(nn.Module):
 
         Returns:
             (B, 3, H, W); a little may lie outside [0, 1].
+
+        Raises:
+            ValueError: if a photo is of another scene than the one that this was fitted to.
         """
+        if self.settings["thumbnail"]:
+            self._check_scene(image)
         grid = self.grid.expand(image.shape[0], -1, -1, -1, -1).contiguous()
         return bilateral_slice_apply(grid, image.mean(1), image)
+
+    def _check_scene(self, image: Tensor) -> None:
+        side = self.settings["thumbnail"]
+        copies = F.interpolate(image, (side, side), mode="bilinear", antialias=True)
+        away = 255 * float((copies - self.photo).square().mean((1, 2, 3)).amax().sqrt())
+        if not away < _OTHER_SCENE:
+            raise ValueError(
+                "the model was fitted to one photo, and this one shows something else, which its "
+                "look would stain; pydpst stylize --save-recipe keeps a look for other photos."
+            )
+        if away > _OTHER_PHOTO:
+            warnings.warn(
+                "the model was fitted to one photo, and this is another of the scene; look for "
+                "stains.",
+                stacklevel=4,
+            )
 
 
 def fit_grid(
@@ -94,7 +128,10 @@ def fit_grid(
     slopes = torch.einsum("ikn,kj->ijn", cells[:, :3], torch.linalg.inv(root))
     offsets = cells[:, 3] - torch.einsum("ijn,j->in", slopes, mean[:, 0])
     maps = torch.cat([slopes, offsets[:, None]], 1) + affine[..., None]
-    fitted = FittedGrid(depth, rows, columns)
+    fitted = FittedGrid(depth, rows, columns, _THUMBNAIL)
+    side = (_THUMBNAIL, _THUMBNAIL)
+    small = F.interpolate(before[None].cpu(), side, mode="bilinear", antialias=True)
+    fitted.photo.copy_(small[0])
     fitted.grid.copy_(maps.view(12, depth, rows, columns))
     return fitted
 

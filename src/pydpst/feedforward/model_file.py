@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -32,8 +33,11 @@ def write_tensors(
         about: whatever else; JSON.
 
     Raises:
+        ValueError: if a tensor holds NaN or infinity.
         OSError: if writing fails.
     """
+    if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
+        raise ValueError(f"the {kind} holds NaN or infinity; {path} is not written.")
     header = json.dumps({"kind": kind, "version": _VERSION, **about})
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_whole(Path(path), save(kept, metadata={_FORMAT_KEY: header}))
@@ -55,12 +59,12 @@ def _read(path: Path, kind: str, with_tensors: bool) -> tuple[dict[str, Tensor],
         ) from None
     try:
         about = json.loads(header or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         about = None
     if not isinstance(about, dict) or about.get("kind") != kind:
         raise ValueError(f"{path} is no {kind} of pydpst; give one that `pydpst train` wrote.")
     version = about.get("version")
-    if not isinstance(version, int) or version > _VERSION:
+    if type(version) is not int or version > _VERSION:
         raise ValueError(
             f"the {kind} {path} has version {version}, but this pydpst knows versions up to "
             f"{_VERSION}; upgrade pydpst."
@@ -108,14 +112,21 @@ def read_model(path: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]]
     """The network of a model file, ready to be applied, and what else the file says.
 
     Raises:
-        ValueError: if the file is not there, damaged, not a model or of a newer version.
+        ValueError: if the file is not there, damaged, not a model or of a newer version, or holds
+            NaN.
     """
     tensors, about = read_tensors(path, "model")
     try:
+        with torch.device("meta"):  # settings may ask for more memory than there is
+            shapes = _KINDS[about["network"]](**about["settings"]).state_dict()
+        if {k: v.shape for k, v in shapes.items()} != {k: v.shape for k, v in tensors.items()}:
+            raise ValueError
         network: nn.Module = _KINDS[about["network"]](**about["settings"])
         network.load_state_dict(tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError):
+    except (KeyError, TypeError, ValueError, RuntimeError, ArithmeticError):
         raise ValueError(
             f"the model {path} does not fit its own settings; give one that `pydpst train` wrote."
         ) from None
+    if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
+        raise ValueError(f"the model {path} holds NaN or infinity; train it again.")
     return network.eval(), about

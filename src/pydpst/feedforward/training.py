@@ -96,6 +96,8 @@ def train(
 
     Raises:
         ValueError: for an argument that is not as above, with a sentence that names it.
+        FloatingPointError: if the losses become infinite or NaN; the checkpoint is of the step
+            before.
     """
     processes = Processes(choose_device(device))
     settings = Settings(**options).on(processes.device)
@@ -119,8 +121,8 @@ def train(
             if validation and processes.first and due:
                 values = validate(run.network, validation, example, records, run.step)
                 tell(TrainingProgress("validate", run.step, settings.steps, {}, values))
-    except KeyboardInterrupt:
-        saving.now()
+    except (KeyboardInterrupt, FloatingPointError):
+        saving.now()  # the last good state
         raise
     finally:
         records.close()

@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -26,6 +30,22 @@ _WARM_UP = 50
 _LEARNING_RATE = {"grid": 1.5e-3, "transformer": 1e-3}
 # Of a grid's guide, which moves every pixel's transform at once, and of what all grids share.
 _RATES = {"mix": 0.3, "knots": 0.3, "slopes": 0.3, "offset": 0.3, "common": 4.0}
+
+
+@contextmanager
+def _ctrl_c_later() -> Iterator[None]:
+    """What is done whole or not at all: Ctrl-C counts when it is over."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    handler = signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if came and callable(handler):
+        handler(*came[0])
 
 
 class Processes:
@@ -89,13 +109,18 @@ class Run:
             for name, parameter in self.network.named_parameters()
         ]
         self.optimizer = torch.optim.Adam(groups, betas=(0.9, 0.999))
-        self.step = 0
         digest = hashlib.sha256(style.numpy().tobytes())
         for photo in photos:
             digest.update(photo.numpy().tobytes())
         self.identity = {**asdict(settings), "photos": digest.hexdigest()}
         self._reader = ThreadPoolExecutor(1)
         self._next: Any = None
+
+    @property
+    def step(self) -> int:
+        """How many steps were taken: the optimiser's own count, so that they cannot differ."""
+        first = next(self.network.parameters())
+        return int(self.optimizer.state[first]["step"]) if self.optimizer.state else 0
 
     def _batch(self, step: int) -> list[Tensor]:
         """The parts of this process's share of a step's photos."""
@@ -111,7 +136,11 @@ class Run:
             yield self.advance()
 
     def advance(self) -> dict[str, float]:
-        """Takes one step; the losses before it."""
+        """Takes one step; the losses before it.
+
+        Raises:
+            FloatingPointError: if losses or gradients are not finite; the step is not taken.
+        """
         parts = self._next.result() if self._next else self._batch(self.step)
         self._next = None
         if self.step + 1 < self.settings.steps:
@@ -136,13 +165,22 @@ class Run:
             (losses["total"] / len(parts)).backward()  # type: ignore[no-untyped-call]
             sums.append(torch.stack(list(losses.values())).detach())
         values = self.processes.mean(torch.stack(sums).mean(0)).tolist()
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
-        self.step += 1
-        return dict(zip(losses, values, strict=True))
+        told = dict(zip(losses, values, strict=True))
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        if not all(map(math.isfinite, [*values, float(norm)])):
+            words = ", ".join(f"{name} {value:.3g}" for name, value in told.items())
+            raise FloatingPointError(
+                f"the training diverged at step {self.step + 1}: its losses ({words}) or gradients "
+                "are not finite; give smaller weights."
+            )
+        with _ctrl_c_later():
+            self.optimizer.step()
+        return told
 
     def save(self, path: Path) -> None:
-        """Writes the checkpoint."""
+        """Writes the checkpoint; before the first step there is nothing to write."""
+        if self.step == 0:
+            return
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         for name, parameter in self.network.named_parameters():
             state = self.optimizer.state[parameter]
@@ -157,14 +195,18 @@ class Run:
             ValueError: if it is damaged, or of a training with other settings or photos.
         """
         tensors, about = read_tensors(path, "checkpoint")
+        training = about.get("training")
         for name, value in self.identity.items():
-            if (old := about["training"].get(name)) != value:
+            if isinstance(training, dict) and (old := training.get(name)) != value:
                 what = "photos or another style" if name == "photos" else f"{name} {old}"
                 raise ValueError(
                     f"the checkpoint {path} is of a training with other settings ({what}); "
                     "resume with the same, or start without."
                 )
-        self.step = about["step"]
+        step: Any = about.get("step")
+        counts = type(step) is int and 0 < step <= self.settings.steps
+        if not (counts and isinstance(training, dict) and self._fit(tensors)):
+            raise ValueError(f"the checkpoint {path} is damaged; start without --resume.")
         prefix = "network."
         self.network.load_state_dict(
             {
@@ -175,10 +217,19 @@ class Run:
         )
         for name, parameter in self.network.named_parameters():
             self.optimizer.state[parameter] = {
-                "step": torch.tensor(float(self.step)),
+                "step": torch.tensor(float(step)),
                 "exp_avg": tensors[f"mean.{name}"].to(parameter.device),
                 "exp_avg_sq": tensors[f"square.{name}"].to(parameter.device),
             }
+
+    def _fit(self, tensors: dict[str, Tensor]) -> bool:
+        """Whether these are the tensors of a checkpoint, and finite."""
+        shapes = {f"network.{n}": value.shape for n, value in self.network.state_dict().items()}
+        for name, parameter in self.network.named_parameters():
+            shapes |= {f"mean.{name}": parameter.shape, f"square.{name}": parameter.shape}
+        return {name: value.shape for name, value in tensors.items()} == shapes and all(
+            bool(torch.isfinite(value).all()) for value in tensors.values()
+        )
 
     def close(self) -> None:
         """Lets go of the thread that reads ahead."""

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from pydpst.transfer.options import says
+from pydpst.photos.limits import check_size
+from pydpst.transfer.options import check_types, says
 
 if TYPE_CHECKING:
     import torch
@@ -49,14 +50,18 @@ class Settings:
     seed: int = field(default=0, metadata=says("Training", "of the weights, photos and cuts"))
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.model not in MODELS:
             raise ValueError(f"the model is {self.model!r}; it must be {' or '.join(MODELS)}.")
         for name, least in (("steps", 1), ("batch", 1), ("size", 64), ("held_out", 0), ("seed", 0)):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
+            if value < least:
                 raise ValueError(
                     f"{name} is {value}; it must be a whole number of at least {least}."
                 )
+        if self.seed >= 2**63:
+            raise ValueError(f"seed is {self.seed}; it must be a whole number from 0 to 2^63 - 1.")
+        check_size(self.size)
         for name, weight in self.weights().items():
             if not (math.isfinite(weight) and weight >= 0):
                 raise ValueError(f"{name}_weight is {weight}; it must be a number of at least 0.")

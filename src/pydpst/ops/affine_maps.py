@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from pydpst.ops.differentiable import refused
 from pydpst.ops.library import kernels, register, vmap_over_batch
 
 _affine_maps_apply: Callable[..., Tensor] = kernels.affine_maps_apply
@@ -30,7 +31,8 @@ def affine_maps_apply(
         (B, 3, H, W); it has no gradient.
     """
     whole = image.shape[-2] if height is None else height
-    return _affine_maps_apply(maps.detach(), image.detach(), top, whole)
+    result: Tensor = _affine_maps_call(maps, image, top, whole)
+    return result
 
 
 def _affine_maps_apply_fake(maps: Tensor, image: Tensor, top: int, height: int) -> Tensor:
@@ -38,3 +40,4 @@ def _affine_maps_apply_fake(maps: Tensor, image: Tensor, top: int, height: int) 
 
 
 register("affine_maps_apply", _affine_maps_apply_fake, vmap_over_batch(_affine_maps_apply))
+_affine_maps_call = refused("affine_maps_apply", _affine_maps_apply)

@@ -7,9 +7,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._library.autograd import Info, make_autograd_impl
+from torch.autograd import forward_ad
+
+from pydpst.ops.library import fragment, kernels
 
 # Untyped parts of torch.
-_library: Any = torch.library
+_forward_mode: Any = torch._C._is_fwd_grad_enabled
+_unpack: Any = forward_ad.unpack_dual
 _autocast: Any = torch.is_autocast_enabled
 
 
@@ -22,8 +27,8 @@ def differentiable(
 ) -> Callable[..., Any]:
     """Gives an operator its derivatives; what it returns is how the operator is to be called.
 
-    An operator's own autograd formula knows neither forward mode, where it would drop tangents in
-    silence, nor nested torch.func transforms; a `torch.autograd.Function` around it knows both,
+    An operator's own autograd formula knows neither forward mode, which it refuses, nor nested
+    torch.func transforms; a `torch.autograd.Function` around it knows both,
     but not torch.compile where it has a jvp. So the formula is for graphs, the function otherwise.
 
     Args:
@@ -42,7 +47,7 @@ def differentiable(
             return (None,) * len(ctx.needs_input_grad)
         return backward(ctx, *grads)
 
-    _library.register_autograd(f"pydpst::{name}", vjp, setup_context=save)
+    _register_autograd(name, vjp, save)
     function: Any = type(
         name,
         (torch.autograd.Function,),
@@ -62,6 +67,29 @@ def differentiable(
         return function.apply(*(_as_autocast(argument) for argument in arguments))
 
     return call
+
+
+def _register_autograd(name: str, vjp: Callable[..., Any], save: Callable[..., None]) -> None:
+    """`torch.library.register_autograd`, whose formulas would drop tangents in silence.
+
+    Args:
+        name: the operator's, within pydpst's.
+        vjp: (ctx, *grads).
+        save: (ctx, inputs, output).
+    """
+    formula: Any = make_autograd_impl(getattr(kernels, name).default, Info(vjp, save))
+
+    def kernel(keys: Any, *arguments: Any, **options: Any) -> Any:
+        if forward_ad._current_level >= 0 and _forward_mode():
+            tensors = (argument for argument in arguments if isinstance(argument, Tensor))
+            if any(_unpack(tensor).tangent is not None for tensor in tensors):
+                raise NotImplementedError(
+                    f"torch.ops.pydpst.{name} has no forward-mode derivative; the functions of "
+                    "pydpst.ops have one where there is one, and pydpst.ops.reference has all."
+                )
+        return formula(keys, *arguments, **options)
+
+    fragment.impl(name, kernel, "Autograd", with_keyset=True)
 
 
 def keep(ctx: Any, *tensors: Tensor) -> None:

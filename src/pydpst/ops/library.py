@@ -68,6 +68,7 @@ build_info: dict[str, str | None] = dict(_load_cpu_kernels().build_info())
 build_info["cuda"] = _load_cuda_kernels()
 
 kernels: Any = _ops.pydpst
+fragment: Any = _register.Library("pydpst", "FRAGMENT")
 
 
 def fold(tensor: Tensor, dim: int | None, size: int) -> Tensor:

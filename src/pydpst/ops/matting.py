@@ -32,13 +32,31 @@ def matting_whitening(image: Tensor, eps: float, radius: int) -> Tensor:
         (B, G(G + 1)/2, H - 2·radius, W - 2·radius), the lower triangles packed by rows, in image's
         dtype.
     """
-    return _whitening(image.detach(), eps, radius)
+    result: Tensor = _whitening_call(image, eps, radius)
+    return result
 
 
 def _whitening_fake(image: Tensor, eps: float, radius: int) -> Tensor:
     batch, channels, height, width = image.shape
     planes = channels * (channels + 1) // 2
     return image.new_empty(batch, planes, height - 2 * radius, width - 2 * radius)
+
+
+def _save_nothing(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.set_materialize_grads(False)
+
+
+def _whitening_backward(ctx: Any, grad: Tensor) -> tuple[None, None, None]:
+    """How a product depends on the guide by way of W is in the product's own gradient."""
+    return None, None, None
+
+
+def _whitening_jvp(ctx: Any, image: Tensor | None, eps: None, radius: None) -> None:
+    if image is not None:
+        raise NotImplementedError(
+            "the matting Laplacian has no forward-mode derivative in the guide image; use reverse "
+            "mode, or pydpst.ops.reference.matting_matvec."
+        )
 
 
 def matting_matvec(image: Tensor, whitening: Tensor, p: Tensor, radius: int) -> Tensor:
@@ -138,7 +156,8 @@ def matting_diagonal(image: Tensor, whitening: Tensor, radius: int) -> Tensor:
     Returns:
         (B, 1, H, W), in image's dtype.
     """
-    return _diagonal(image.detach(), whitening, radius)
+    result: Tensor = _diagonal_call(image, whitening, radius)
+    return result
 
 
 def _diagonal_fake(image: Tensor, whitening: Tensor, radius: int) -> Tensor:
@@ -207,6 +226,9 @@ register("matting_diagonal", _diagonal_fake, vmap_over_batch(_diagonal))
 register("matting_image_gradient", _image_gradient_fake, vmap_over_batch(_image_gradient))
 register_fake("matting_free_matvec", _free_matvec_fake)
 
+_whitening_call = differentiable(
+    "matting_whitening", _whitening, _save_nothing, _whitening_backward, _whitening_jvp
+)
 _matvec_call = differentiable(
     "matting_matvec", _matvec, _save_matvec, _matvec_backward, _matvec_jvp
 )
@@ -217,4 +239,5 @@ _image_gradient_call = differentiable(
     _image_gradient_backward,
     _image_gradient_jvp,
 )
+_diagonal_call = refused("matting_diagonal", _diagonal)
 _free_matvec_call = refused("matting_free_matvec", _free_matvec)

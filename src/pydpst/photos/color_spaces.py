@@ -83,3 +83,27 @@ _TO_OKLAB = [
     [1.9779984951, -2.4285922050, 0.4505937099],
     [0.0259040371, 0.7827717662, -0.8086757660],
 ]
+
+
+def srgb_of_lab(lab: Tensor) -> Tensor:
+    """Levels of sRGB of CIE 1976 L*a*b* with the white of D50, as in pictures.
+
+    Args:
+        lab: (3, N): L* in [0, 100], a* and b*.
+
+    Returns:
+        (3, N), clipped to [0, 1].
+    """
+    y = (lab[0] + 16) / 116
+    f = torch.stack([y + lab[1] / 500, y, y - lab[2] / 200])
+    ratio = torch.where(f > 6 / 29, f**3, (f - 4 / 29) * 3 * (6 / 29) ** 2)
+    # From XYZ of D50, its white being 1 in each, by Bradford's adaptation to D65 to linear sRGB.
+    white = lab.new_tensor([0.9642, 1.0, 0.8249])
+    from_xyz = lab.new_tensor(
+        [
+            [3.1338561, -1.6168667, -0.4906146],
+            [-0.9787684, 1.9161415, 0.0334540],
+            [0.0719453, -0.2289914, 1.4052427],
+        ]
+    )
+    return srgb_of((from_xyz @ (ratio * white[:, None])).clamp(0, 1))

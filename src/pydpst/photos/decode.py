@@ -9,38 +9,37 @@ import warnings
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-import imagecodecs
 import numpy as np
 import tifffile
 import torch
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, UnidentifiedImageError
 from torch import Tensor
 
-from pydpst.photos.limits import MINIMUM_SIDE
-from pydpst.photos.metadata import Metadata, is_adobe_rgb, metadata_of, orientation_of
+from pydpst.photos.arrays import check_shape, check_sides, check_unit, levels_of_array
+from pydpst.photos.metadata import (
+    Metadata,
+    is_adobe_rgb,
+    metadata_of,
+    metadata_of_tiff,
+    orientation_of,
+)
 from pydpst.photos.opening import (
     Refused,
+    check_no_raw,
     named,
     open_picture,
     opened,
     picture_of,
+    read_file,
     sentences,
     silent,
 )
+from pydpst.photos.png import bit_depth, png_profile, sixteen_bit_png
 from pydpst.photos.profiles import CHANNELS, Profile, adobe_rgb_profile, read_profile
-
-# Of 16-bit TIFF; others are unusual, and their decoders less tried.
-_TIFF_COMPRESSIONS = (
-    tifffile.COMPRESSION.NONE,
-    tifffile.COMPRESSION.LZW,
-    tifffile.COMPRESSION.DEFLATE,
-    tifffile.COMPRESSION.ADOBE_DEFLATE,
-    tifffile.COMPRESSION.PACKBITS,
-    tifffile.COMPRESSION.ZSTD,
-)
-
+from pydpst.photos.tiff import is_plain, is_tiff, levels_of_page, main_page, orientation_of_page
 
 Levels = np.ndarray[Any, Any]
+_Parts: TypeAlias = tuple[Levels, Levels | None, int, Metadata, bool]
 # What photos may be given as.
 Source: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray[Any, Any] | Tensor
 
@@ -95,13 +94,21 @@ def size_of(source: Source, what: str) -> tuple[int, int]:
         ImportError: likewise.
     """
     if isinstance(source, Tensor | np.ndarray):
-        _check_shape(source, what)
+        check_shape(source, what)
         height, width = source.shape[-2:] if isinstance(source, Tensor) else source.shape[:2]
         return int(height), int(width)
     if isinstance(source, Image.Image):
         return source.height, source.width
     what = named(source, what)
     with sentences(what), opened(source, what) as file:
+        head = file.read(16)
+        file.seek(0)
+        check_no_raw(head, what)
+        if is_tiff(head):
+            assert isinstance(source, str | os.PathLike)
+            with tifffile.TiffFile(os.fspath(source)) as tiff:
+                page = main_page(tiff, what)
+                return page.imagelength, page.imagewidth
         picture = picture_of(file, what)
         return picture.height, picture.width
 
@@ -125,22 +132,14 @@ def decode(
         ImportError: likewise.
     """
     if isinstance(source, np.ndarray):
-        return _of_array(source, what)
+        return Decoded(*levels_of_array(source, what), None, Metadata())
     what = named(source, what)
     with sentences(what):
-        picture, data = open_picture(source, what)
-        check_sides(picture.height, picture.width, what)
-        if picture.format in ("GIF", "PNG", "WEBP") and getattr(picture, "is_animated", False):
-            warnings.warn(f"{what} has several frames; the first is taken.", stacklevel=3)
-        if data and _is_sixteen_bit(picture):
-            turn = orientation_of(picture)
-            levels, alpha = _sixteen_bit(picture, data, what)
+        data = None if isinstance(source, Image.Image) else read_file(source, what)
+        if data is not None and is_tiff(data):
+            levels, alpha, turn, metadata, damaged = _of_tiff(data, what)
         else:
-            picture.load()
-            turn = orientation_of(picture)  # Pillow has turned TIFF by now, and says so
-            levels, alpha = _levels(picture, what)
-        with silent():
-            metadata, damaged = metadata_of(picture, data)
+            levels, alpha, turn, metadata, damaged = _of_picture(source, data, what)
     if damaged:
         warnings.warn(f"{what} has damaged metadata, which are left out.", stacklevel=3)
     metadata, profile = _with_profile(metadata, levels.shape[2], what)
@@ -149,52 +148,6 @@ def decode(
     if alpha is not None:
         alpha = _turned_array(alpha, turn)
     return Decoded(_turned_array(levels, turn), alpha, profile, metadata)
-
-
-def check_sides(height: int, width: int, what: str) -> None:
-    """Refuses photos that are too small for the deepest features."""
-    if min(height, width) < MINIMUM_SIDE:
-        raise Refused(
-            f"{what} is {width}×{height} pixels; each side must have at least {MINIMUM_SIDE}."
-        )
-
-
-def check_unit(values: Tensor, what: str) -> None:
-    """Refuses values that do not lie in [0, 1]."""
-    if values.numel() == 0:
-        return
-    if not torch.isfinite(values).all():
-        raise Refused(f"{what} holds NaN or infinity; its values must lie in [0, 1].")
-    low, high = values.min().item(), values.max().item()
-    if low < 0 or high > 1:
-        raise Refused(f"{what} has values from {low:g} to {high:g}; they must lie in [0, 1].")
-
-
-def _check_shape(values: Tensor | np.ndarray[Any, Any], what: str) -> None:
-    shape = tuple(values.shape)
-    if isinstance(values, Tensor) and not (shape[-3:-2] == (3,) and shape[:-3] in ((), (1,))):
-        raise Refused(f"{what} has the shape {shape}; a tensor must be (3, H, W) or (1, 3, H, W).")
-    if isinstance(values, np.ndarray) and not (
-        len(shape) in (2, 3) and shape[2:] in ((), (3,), (4,))
-    ):
-        raise Refused(
-            f"{what} has the shape {shape}; an array must be (H, W), (H, W, 3) or (H, W, 4)."
-        )
-
-
-def _of_array(array: np.ndarray[Any, Any], what: str) -> Decoded:
-    _check_shape(array, what)
-    if array.dtype.kind == "f":
-        array = np.array(array, dtype=np.float32, order="C")
-        check_unit(torch.from_numpy(array), what)
-    elif array.dtype.str[1:] not in ("u1", "u2"):
-        raise Refused(
-            f"{what} is {array.dtype}; an array must be uint8, uint16 or floating point in [0, 1]."
-        )
-    check_sides(array.shape[0], array.shape[1], what)
-    levels = array.reshape(*array.shape[:2], -1)
-    alpha = levels[..., 3] if levels.shape[2] == 4 else None
-    return Decoded(levels[..., :3], alpha, None, Metadata())
 
 
 def _with_profile(metadata: Metadata, channels: int, what: str) -> tuple[Metadata, Profile | None]:
@@ -244,53 +197,73 @@ def _lab_to_rgb(picture: Image.Image) -> Image.Image:
     converted = ImageCms.profileToProfile(
         picture, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
     )
-    del picture.info["icc_profile"]
+    picture.info.pop("icc_profile", None)
     assert converted is not None
     return converted
 
 
-def _is_sixteen_bit(picture: Image.Image) -> bool:
-    """Whether it is of several channels of 16 bits, of which Pillow would take the upper 8."""
-    several = picture.mode in ("RGB", "RGBA", "CMYK")
-    return several and ";16" in str(getattr(picture, "tile", ""))
-
-
-def _sixteen_bit(picture: Image.Image, data: bytes, what: str) -> tuple[Levels, Levels | None]:
-    if picture.format == "PNG":
-        stored, premultiplied = imagecodecs.png_decode(data), False
+def _of_picture(
+    source: str | os.PathLike[str] | Image.Image, data: bytes | None, what: str
+) -> _Parts:
+    """Levels, opacity, orientation and metadata, and whether these are damaged."""
+    picture = source if isinstance(source, Image.Image) else None
+    if picture is None:
+        assert data is not None
+        picture = picture_of(io.BytesIO(data), what)
+    check_sides(picture.height, picture.width, what)
+    if picture.format in ("GIF", "PNG", "WEBP") and getattr(picture, "is_animated", False):
+        warnings.warn(f"{what} has several frames; the first is taken.", stacklevel=4)
+    is_png = data is not None and picture.format == "PNG"
+    if is_png and data is not None and bit_depth(data) == 16:
+        stored, has_alpha = sixteen_bit_png(picture, data)
+        if stored[..., 0].size != math.prod(picture.size):
+            raise ValueError(f"its pixels have the shape {stored.shape}")
+        levels, alpha = (stored[..., :-1], stored[..., -1]) if has_alpha else (stored, None)
+        picture.load()  # with what stands behind the pixels
     else:
-        stored, premultiplied = _sixteen_bit_tiff(picture, data, what)
-    if (
-        stored.dtype != np.uint16
-        or stored.ndim != 3
-        or stored[..., 0].size != math.prod(picture.size)
-    ):
-        raise ValueError(f"its pixels are {stored.dtype} of the shape {stored.shape}")
-    if stored.shape[2] == 2 or picture.mode == "RGBA":
-        levels, alpha = stored[..., :-1], stored[..., -1]
-        if premultiplied:
-            whole = np.maximum(alpha, 1)[..., None] / np.float32(65535)
-            levels = np.minimum(levels / whole, 65535).round().astype(np.uint16)
-        return levels, alpha
-    return stored[..., : len(picture.getbands())], None
+        picture.load()
+        if is_png and data is not None:
+            _scale_key(picture, bit_depth(data))
+        levels, alpha = _levels(picture, what)
+    with silent():
+        metadata, damaged = metadata_of(picture)
+    if is_png and data is not None:
+        metadata = replace(metadata, icc=png_profile(picture, data, what))
+    return levels, alpha, orientation_of(picture), metadata, damaged
 
 
-def _sixteen_bit_tiff(picture: Image.Image, data: bytes, what: str) -> tuple[Levels, bool]:
-    """Its pixels, and whether they are multiplied with their opacity."""
+def _scale_key(picture: Image.Image, bits: int) -> None:
+    """Pillow scales grey of few bits to 8, but not the level that is transparent."""
+    key = picture.info.get("transparency")
+    if picture.mode == "L" and bits < 8 and isinstance(key, int):
+        picture.info["transparency"] = key * (255 // (2**bits - 1))
+
+
+def _of_tiff(data: bytes, what: str) -> _Parts:
+    check_no_raw(data[:16], what)
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page = file.pages.first
-        if page.compression not in _TIFF_COMPRESSIONS:
-            known = ", ".join(compression.name for compression in _TIFF_COMPRESSIONS)
+        page = main_page(file, what)
+        check_sides(page.imagelength, page.imagewidth, what)
+        with silent():
+            metadata, damaged = metadata_of_tiff(data, page)
+        turn = orientation_of_page(page)
+        if is_plain(page, what):
+            levels, alpha = levels_of_page(page, what)
+            if page.photometric == tifffile.PHOTOMETRIC.CIELAB:
+                metadata = replace(metadata, icc=None)
+            return levels, alpha, turn, metadata, damaged
+        try:
+            picture = picture_of(io.BytesIO(data), what)
+            if page is not file.pages.first:
+                picture.seek(page.index if isinstance(page.index, int) else picture.n_frames)
+            picture.load()
+        except (UnidentifiedImageError, EOFError) as error:
             raise Refused(
-                f"{what} is 16-bit TIFF of the compression {page.compression}; it must be one of "
-                f"{known}."
-            )
-        if page.imagelength * page.imagewidth != math.prod(picture.size):
-            raise ValueError("its directories contradict each other")
-        stored = page.asarray()
-        if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
-            stored = np.moveaxis(stored, 0, 2)
-        return stored, tifffile.EXTRASAMPLE.ASSOCALPHA in page.extrasamples
+                f"{what} is TIFF of a kind that is not read ({error}); save it as RGB, without "
+                "compression."
+            ) from None
+        levels, alpha = _levels(picture, what)
+        return levels, alpha, 1, metadata, damaged  # Pillow has turned it
 
 
 def _turned(picture: Image.Image) -> Image.Image:

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pydpst.photos.decode import Source, check_sides, check_unit, decode, size_of
+from pydpst.photos.arrays import check_sides, check_unit
+from pydpst.photos.decode import Source, decode, size_of
 from pydpst.photos.encode import PICTURES, SIXTEEN_BIT, WITH_OPACITY, encoded
 from pydpst.photos.profiles import in_unit, srgb_pixels
 from pydpst.photos.writing import check_output, write_whole

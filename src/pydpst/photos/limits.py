@@ -10,5 +10,7 @@ MAXIMUM_SIDE = 65500
 
 def check_size(size: object) -> None:
     """Refuses what is no number of pixels of a photo's longer side."""
-    if not isinstance(size, int) or size < MINIMUM_SIDE:
-        raise ValueError(f"size is {size}; it must be a whole number of at least {MINIMUM_SIDE}.")
+    if not isinstance(size, int) or not MINIMUM_SIDE <= size <= MAXIMUM_SIDE:
+        raise ValueError(
+            f"size is {size}; it must be a whole number from {MINIMUM_SIDE} to {MAXIMUM_SIDE}."
+        )

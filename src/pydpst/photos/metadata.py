@@ -16,6 +16,8 @@ from pydpst.photos.exif import _HEADERS, _directory, _upright_exif, append_group
 _EXIF_HEADER = b"Exif\0\0"
 _PHOTOSHOP_IPTC = 0x0404
 TIFF_XMP, TIFF_IPTC = 700, 33723
+_BIG_TIFF = b"+"
+_TIFF_RESOLUTION, _TIFF_RESOLUTION_UNIT = (282, 283), 296
 TIFF_DESCRIPTIVE = (
     ExifTags.Base.ImageDescription,
     ExifTags.Base.Make,
@@ -72,12 +74,8 @@ def orientation_of(picture: Image.Image) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
-def metadata_of(picture: Image.Image, data: bytes | None) -> tuple[Metadata, bool]:
-    """What a decoded picture's file says beside its pixels.
-
-    Args:
-        picture: decoded.
-        data: the bytes of its file, if it has one.
+def metadata_of(picture: Image.Image) -> tuple[Metadata, bool]:
+    """What a decoded picture's file says beside its pixels; of TIFF `metadata_of_tiff` does.
 
     Returns:
         That, and whether some of it is damaged, which is left out.
@@ -85,22 +83,15 @@ def metadata_of(picture: Image.Image, data: bytes | None) -> tuple[Metadata, boo
     info, damaged = picture.info, False
     exif = xmp = iptc = quality = subsampling = None
     try:
-        if picture.format == "TIFF":
-            xmp = _bytes(picture.getexif().get(TIFF_XMP))
-            iptc = data and _iptc_of_tiff(data)
-            exif = _exif_of_tiff(picture)
-        else:
-            xmp = _bytes(info.get("xmp") or info.get("XML:com.adobe.xmp"))
-            iptc = _bytes(info.get("photoshop", {}).get(_PHOTOSHOP_IPTC))
-            exif = _exif_of(picture)
+        xmp = _bytes(info.get("xmp") or info.get("XML:com.adobe.xmp"))
+        iptc = _bytes(info.get("photoshop", {}).get(_PHOTOSHOP_IPTC))
+        exif = _exif_of(picture)
     except Exception:  # likewise
         damaged = True
-    if exif and _upright_exif(exif, 1, 1) is None:
-        exif, damaged = None, True
     if picture.format in ("JPEG", "MPO"):
         quality, subsampling = _jpeg_settings(picture)
     dpi = info.get("dpi")
-    return Metadata(
+    metadata = Metadata(
         icc=info.get("icc_profile") or None,
         exif=exif or None,
         xmp=xmp or None,
@@ -108,7 +99,32 @@ def metadata_of(picture: Image.Image, data: bytes | None) -> tuple[Metadata, boo
         dpi=(float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 else None,
         quality=quality,
         subsampling=subsampling,
-    ), damaged
+    )
+    return _checked(metadata, damaged)
+
+
+def metadata_of_tiff(data: bytes, page: tifffile.TiffPage) -> tuple[Metadata, bool]:
+    """The same of a TIFF file: EXIF of its first picture, the profile of the one that is taken."""
+    tags, damaged = Image.Exif(), False
+    exif = xmp = iptc = dpi = None
+    try:
+        if data[2:3] != _BIG_TIFF and data[3:4] != _BIG_TIFF:  # which Pillow does not parse here
+            tags.load(data)
+        xmp = _bytes(tags.get(TIFF_XMP))
+        iptc = _iptc_of_tiff(data)
+        exif = _exif_of_tiff(tags)
+        across, down = (float(tags.get(tag, 0)) for tag in _TIFF_RESOLUTION)
+        unit = {2: 1.0, 3: 2.54}.get(tags.get(_TIFF_RESOLUTION_UNIT, 2))
+        dpi = (across * unit, down * unit) if unit and min(across, down) > 0 else None
+    except Exception:  # likewise
+        damaged = True
+    return _checked(Metadata(page.iccprofile or None, exif, xmp or None, iptc, dpi), damaged)
+
+
+def _checked(metadata: Metadata, damaged: bool) -> tuple[Metadata, bool]:
+    if metadata.exif and _upright_exif(metadata.exif, 1, 1) is None:
+        return replace(metadata, exif=None), True
+    return metadata, damaged
 
 
 def is_adobe_rgb(exif: bytes) -> bool:
@@ -139,9 +155,8 @@ def _exif_of(picture: Image.Image) -> bytes | None:
     return exif and bytes(exif).removeprefix(_EXIF_HEADER)
 
 
-def _exif_of_tiff(picture: Image.Image) -> bytes | None:
+def _exif_of_tiff(tags: Image.Exif) -> bytes | None:
     """In TIFF, EXIF stands among the tags that describe the file: without those."""
-    tags = picture.getexif()
     groups = groups_of(tags)
     values: dict[int, Any] = {tag: tags[tag] for tag in TIFF_DESCRIPTIVE if tag in tags}
     if not values and not groups:

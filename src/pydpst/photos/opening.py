@@ -29,6 +29,20 @@ HEIC = (".heic", ".heif")
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
+RAW_ADVICE = "develop it, as in darktable or RawTherapee, and give the TIFF or JPEG that comes out."
+# How raw files of cameras start that are not built like TIFF, and where.
+_RAW_STARTS = (
+    (0, b"FUJIFILMCCD-RAW"),
+    (0, b"FOVb"),
+    (0, b"\0MRM"),
+    (0, b"IIRO"),
+    (0, b"IIRS"),
+    (0, b"MMOR"),
+    (0, b"IIU\0"),
+    (4, b"ftypcrx "),
+    (8, b"CR\x02"),
+)
+
 # Pillow's warnings are silenced while it reads headers; what filters them belongs to all threads.
 _silence = threading.Lock()
 
@@ -93,17 +107,22 @@ def open_picture(
     """A picture whose header is read, and the file's bytes."""
     if isinstance(source, Image.Image):
         return source, None
-    # Read whole, so that no file stays open and what fails from here on is the decoding.
-    with opened(source, what) as file:
-        data = file.read()
+    data = read_file(source, what)
     return picture_of(io.BytesIO(data), what), data
+
+
+def read_file(path: str | os.PathLike[str], what: str) -> bytes:
+    """A file's bytes: read whole, so that none stays open and what fails next is the decoding."""
+    with opened(path, what) as file:
+        return file.read()
 
 
 def picture_of(file: BinaryIO, what: str) -> Image.Image:
     """A picture whose header is read."""
     formats: tuple[str, ...] = _READABLE
-    head = file.read(12)
+    head = file.read(16)
     file.seek(0)
+    check_no_raw(head, what)
     if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS:
         _register_heic(what)
         formats = ("HEIF",)
@@ -117,8 +136,16 @@ def picture_of(file: BinaryIO, what: str) -> Image.Image:
     return picture
 
 
+def check_no_raw(head: bytes, what: str) -> None:
+    """Refuses raw files by how they start; those built like TIFF `photos.tiff` knows."""
+    if any(head.startswith(start, at) for at, start in _RAW_STARTS):
+        raise Refused(f"{what} is a camera's raw file; {RAW_ADVICE}")
+
+
 @contextmanager
-def opened(path: str | os.PathLike[str], what: str) -> Iterator[BinaryIO]:
+def opened(
+    path: str | os.PathLike[str], what: str, kind: str = "an image file"
+) -> Iterator[BinaryIO]:
     """A regular file of no absurd size."""
     # Opening a FIFO would otherwise wait for somebody to write to it.
     file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -127,7 +154,7 @@ def opened(path: str | os.PathLike[str], what: str) -> Iterator[BinaryIO]:
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError
         if not stat.S_ISREG(status.st_mode):
-            raise Refused(f"{what} is no regular file; give the path of an image file.")
+            raise Refused(f"{what} is no regular file; give the path of {kind}.")
         if status.st_size > _MAXIMUM_BYTES:
             raise Refused(
                 f"{what} has {status.st_size} bytes; a picture may have at most {_MAXIMUM_BYTES}."

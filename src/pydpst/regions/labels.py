@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from pydpst.photos.decode import Source, open_image
+from pydpst.photos.decode import Source
 from pydpst.regions.mask_colors import NAMED_COLORS
+from pydpst.regions.mask_files import LabelMap, packed, read_label_map
 from pydpst.regions.masks import Regions
+
+_Array = np.ndarray[Any, Any]
 
 # Two colours nearer than this in every channel are one label that compression has changed.
 _SAME_COLOR = 30
@@ -23,83 +26,117 @@ _SAME_COLOR = 30
 _LEAST_SHARE = 2e-4
 
 
-def _read_mask(source: Source, name: str) -> np.ndarray[Any, Any]:
-    """Integer labels (H, W), or colours (H, W, 3) as uint8."""
-    if isinstance(source, str | os.PathLike | Image.Image):
-        return np.asarray(open_image(source, f"the {name}").convert("RGB"))
-    array = source.detach().cpu().numpy() if isinstance(source, Tensor) else np.asarray(source)
-    if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
-        array = array.transpose(1, 2, 0)
-    if array.ndim == 2 and np.issubdtype(array.dtype, np.integer):
-        return array.astype(np.int64)
-    if array.ndim == 3 and array.shape[2] == 3:
-        if np.issubdtype(array.dtype, np.floating):
-            if not np.isfinite(array).all():
-                raise ValueError(
-                    f"the {name} holds NaN or infinity; its colours must be in [0, 1]."
-                )
-            array = np.round(array * 255).clip(0, 255)
-        return array.astype(np.uint8)
-    raise ValueError(
-        f"the {name} has the shape {array.shape} and type {array.dtype}; it must be integer labels "
-        "(H, W) or colours (H, W, 3)."
-    )
-
-
-def _fit_size(
-    mask: np.ndarray[Any, Any], photo: Tensor, name: str, size: int | None
-) -> np.ndarray[Any, Any]:
+def _fit_size(mask: LabelMap, photo: Tensor, size: int | None) -> LabelMap:
     """The mask at the photo's size or less, by nearest neighbour, if it has the photo's aspect."""
     height, width = photo.shape[-2:]
-    scale = max(mask.shape[0] / height, mask.shape[1] / width)
+    rows, columns = mask.shape
+    scale = max(rows / height, columns / width)
     slack = max(1.0, 0.01 * scale * max(height, width))
-    if max(abs(mask.shape[0] - scale * height), abs(mask.shape[1] - scale * width)) > slack:
+    if max(abs(rows - scale * height), abs(columns - scale * width)) > slack:
         raise ValueError(
-            f"the {name} is {mask.shape[1]}×{mask.shape[0]} pixels and its photo {width}×{height}; "
-            "they must have the same aspect."
+            f"the {mask.name} is {columns}×{rows} pixels and its photo {width}×{height}; they must "
+            "have the same aspect."
         )
     if size is not None and size < max(height, width):
         height, width = (
             max(1, round(side * size / max(height, width))) for side in (height, width)
         )
-    rows = (np.arange(height) + 0.5) * mask.shape[0] / height
-    columns = (np.arange(width) + 0.5) * mask.shape[1] / width
-    fitted: np.ndarray[Any, Any] = mask[rows.astype(int)[:, None], columns.astype(int)[None]]
-    return fitted
+    return mask.at(
+        ((np.arange(height) + 0.5) * rows / height).astype(int),
+        ((np.arange(width) + 0.5) * columns / width).astype(int),
+    )
 
 
-def _flat_colors(mask: np.ndarray[Any, Any]) -> list[tuple[np.ndarray[Any, Any], int]]:
+def _flat_colors(colors: _Array) -> list[tuple[_Array, int]]:
     """The colours that fill areas, with how many pixels they fill, most first."""
-    packed = mask.astype(np.int64) @ np.array([65536, 256, 1])
-    middle = packed[1:-1, 1:-1]
+    values = packed(colors)
+    middle = values[1:-1, 1:-1]
     inside = np.ones(middle.shape, dtype=bool)
     for dy in range(3):
         for dx in range(3):
-            shifted = packed[dy : dy + middle.shape[0], dx : dx + middle.shape[1]]
+            shifted = values[dy : dy + middle.shape[0], dx : dx + middle.shape[1]]
             inside &= shifted == middle
-    colors, counts = np.unique(middle[inside], return_counts=True)
+    flat, counts = np.unique(middle[inside], return_counts=True)
     order = np.argsort(-counts, kind="stable")
-    unpacked = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=1)
-    enough = max(1.0, _LEAST_SHARE * packed.size)
+    unpacked = np.stack([flat >> 16, flat >> 8 & 255, flat & 255], axis=1)
+    enough = max(1.0, _LEAST_SHARE * values.size)
     return [(unpacked[i], int(counts[i])) for i in order if counts[i] >= enough]
 
 
-def _color_name(color: np.ndarray[Any, Any]) -> str:
+def _color_name(color: _Array) -> str:
     for name, named in NAMED_COLORS.items():
         if np.abs(color - np.array(named)).max() <= _SAME_COLOR:
             return name
+    return _hexadecimal(color)
+
+
+def _hexadecimal(color: _Array) -> str:
     return "#{:02x}{:02x}{:02x}".format(*color)
 
 
-def _labels_of_colors(
-    masks: list[np.ndarray[Any, Any]],
-) -> tuple[list[np.ndarray[Any, Any]], list[str]]:
-    """Each pixel takes the nearest of the flat colours in either mask."""
-    found = sorted((flat for mask in masks for flat in _flat_colors(mask)), key=lambda f: -f[1])
-    colors: list[np.ndarray[Any, Any]] = []
-    for color, _ in found:
-        if all(np.abs(color - other).max() > _SAME_COLOR for other in colors):
+def _most_first(flat: list[list[tuple[_Array, int]]]) -> list[tuple[_Array, int]]:
+    return sorted(chain.from_iterable(flat), key=lambda found: -found[1])
+
+
+def _distinct(flat: list[tuple[_Array, int]]) -> tuple[list[_Array], list[tuple[_Array, _Array]]]:
+    """Of flat colours those that differ, and pairs of those that hardly do, most pixels first."""
+    colors: list[_Array] = []
+    merged = []
+    for color, _ in flat:
+        near = [other for other in colors if np.abs(color - other).max() <= _SAME_COLOR]
+        if not near:
             colors.append(color)
+        elif all((color != other).any() for other in near):
+            merged.append((color, near[0]))
+    return colors, merged
+
+
+def _labels_of(masks: list[LabelMap]) -> tuple[list[_Array], list[str]]:
+    """Labels (H, W) of each mask, and their names.
+
+    Where values of one map hardly differ, as class numbers do, each value is a label; elsewhere
+    each pixel takes the nearest of the flat colours in either mask.
+    """
+    numbers = [mask.numbers for mask in masks if mask.numbers is not None]
+    colors = [mask.colors for mask in masks if mask.colors is not None]
+    if len(colors) < len(masks):
+        if len(numbers) < len(masks):
+            raise ValueError("one mask holds integers and the other colours; they must be alike.")
+        return _labels_of_values(numbers, str)
+    flat = [_flat_colors(one) for one in colors]
+    if all(mask.is_exact for mask in masks):
+        near = any(_distinct(one)[1] for one in flat)
+        if len(numbers) == len(masks) and (near or any(mask.is_deep for mask in masks)):
+            return _labels_of_values(numbers, str)
+        if near:
+            return _labels_of_values([packed(one) for one in colors], _name_of_packed)
+    lossless = [one for mask, one in zip(masks, flat, strict=True) if not mask.is_lossy]
+    if merged := _distinct(_most_first(lossless))[1]:
+        one, other = map(_hexadecimal, merged[0])
+        warnings.warn(
+            f"the masks have areas of colours too near to tell apart, such as {other} and {one}; "
+            "they count as one region.",
+            stacklevel=4,
+        )
+    return _labels_of_colors(colors, _most_first(flat))
+
+
+def _name_of_packed(value: int) -> str:
+    return f"#{value:06x}"
+
+
+def _labels_of_values(
+    masks: list[_Array], name: Callable[[int], str]
+) -> tuple[list[_Array], list[str]]:
+    values = np.unique(np.concatenate([mask.ravel() for mask in masks]))
+    return [np.searchsorted(values, mask) for mask in masks], [name(int(v)) for v in values]
+
+
+def _labels_of_colors(
+    masks: list[_Array], flat: list[tuple[_Array, int]]
+) -> tuple[list[_Array], list[str]]:
+    """Each pixel takes the nearest of the flat colours."""
+    colors, _ = _distinct(flat)
     if not colors:
         raise ValueError("the masks have no areas of flat colour; they must be label maps.")
     labels = []
@@ -144,9 +181,10 @@ class MaskPair:
 def label_maps(content: Tensor, style: Tensor, masks: MaskPair, size: int | None = None) -> Regions:
     """Reads two masks as label maps.
 
-    Masks are images in the colours of Luan et al. 2017 or any other flat colours, or arrays of
-    integers. Anti-aliased and compressed ones are understood: a pixel takes the nearest colour that
-    fills an area. A mask of another size than its photo is resized if the aspect agrees.
+    Masks are images in the colours of Luan et al. 2017 or any other flat colours, images of class
+    numbers in one grey channel (of 8 or 16 bits), or arrays of integers. Anti-aliased and
+    compressed ones are understood: a pixel takes the nearest colour that fills an area. A mask of
+    another size than its photo is resized if the aspect agrees.
 
     Args:
         content: (3, H, W); only the size is used.
@@ -155,30 +193,23 @@ def label_maps(content: Tensor, style: Tensor, masks: MaskPair, size: int | None
         size: pixels that the longer side of the maps has at most; None is the photos'.
 
     Returns:
-        The regions; a warning names those that one photo has alone.
+        The regions; a warning names those that one photo has alone, and colours that count as one.
 
     Raises:
         ValueError: for masks that cannot be read, do not fit, or share no region.
     """
-    content_array = _fit_size(
-        _read_mask(masks.content, "content mask"), content, "content mask", size
-    )
-    style_array = _fit_size(_read_mask(masks.style, "style mask"), style, "style mask", size)
-    if content_array.ndim != style_array.ndim:
-        raise ValueError("one mask holds integers and the other colours; they must be alike.")
-    arrays = [content_array, style_array]
-    if content_array.ndim == 3:
-        arrays, names = _labels_of_colors(arrays)
-    else:
-        values = np.unique(np.concatenate([array.ravel() for array in arrays]))
-        arrays = [np.searchsorted(values, array) for array in arrays]
-        names = [str(value) for value in values]
-    return _shared(arrays[0], arrays[1], names)
+    fitted = [
+        _fit_size(read_label_map(source, f"{photo} mask"), pixels, size)
+        for source, photo, pixels in (
+            (masks.content, "content", content),
+            (masks.style, "style", style),
+        )
+    ]
+    labels, names = _labels_of(fitted)
+    return _shared(labels[0], labels[1], names)
 
 
-def _shared(
-    content: np.ndarray[Any, Any], style: np.ndarray[Any, Any], names: list[str]
-) -> Regions:
+def _shared(content: _Array, style: _Array, names: list[str]) -> Regions:
     """Renumbers the labels: what both maps have, then what the content's has, with a warning."""
     least = [_LEAST_SHARE * labels.size for labels in (content, style)]
     counts = [np.bincount(labels.ravel(), minlength=len(names)) for labels in (content, style)]

@@ -167,6 +167,8 @@ def write_cube(cube: Tensor, path: str | os.PathLike[str], title: str) -> None:
 
 def cube_text(cube: Tensor, title: str) -> str:
     """What `write_cube` writes."""
+    if not torch.isfinite(cube).all():
+        raise ValueError("the look-up table holds NaN or infinity; it is not written.")
     title = "".join(c for c in title if c.isprintable() and c != '"')
     lines = [f'TITLE "{title}"', f"LUT_3D_SIZE {len(cube)}"]
     lines += [f"{r:.6f} {g:.6f} {b:.6f}" for r, g, b in cube.flatten(0, 2).tolist()]

@@ -6,13 +6,12 @@ a recipe are made from these fields.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pydpst.photos.limits import check_size
-from pydpst.transfer.options import says
+from pydpst.transfer.options import check_types, says
 
 if TYPE_CHECKING:
     from pydpst.regions.masks import Regions
@@ -22,6 +21,8 @@ REGIONS = ("auto", "clusters", "none")
 INITS = {"grade": ("color", "content"), "pixels": ("grade", "color", "content", "noise")}
 # By default, of each method.
 _STEPS = {"grade": 30, "pixels": 100}
+# Beyond, squares of gradients leave float32, and no step improves anything.
+_LARGEST_WEIGHT = 1e9
 # A grade cannot paint; pixels can, and are held harder.
 _PHOTOREALISM = {"grade": 225.0, "pixels": 3000.0}
 
@@ -125,16 +126,21 @@ class Look:
     seed: int = field(default=0, metadata=says("Limits", "of the noise"))
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.method not in METHODS:
             raise ValueError(f"method is {self.method!r}; it must be one of {', '.join(METHODS)}.")
-        if self.steps is not None and (not isinstance(self.steps, int) or self.steps < 1):
+        if self.steps is not None and self.steps < 1:
             raise ValueError(f"steps is {self.steps}; it must be a whole number of at least 1.")
         if self.size is not None:
             check_size(self.size)
         for name in ("content", "style", "photorealism", "tv"):
             weight = getattr(self, f"{name}_weight")
-            if weight is not None and not (math.isfinite(weight) and weight >= 0):
-                raise ValueError(f"{name}_weight is {weight}; it must be a number of at least 0.")
+            if weight is not None and not 0 <= weight <= _LARGEST_WEIGHT:
+                raise ValueError(
+                    f"{name}_weight is {weight}; it must be a number from 0 to {_LARGEST_WEIGHT:g}."
+                )
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed is {self.seed}; it must be a whole number from 0 to 2^63 - 1.")
         if not any(self.weights().values()):
             raise ValueError("the weights are all 0; at least one must be above.")
         inits = INITS[self.method]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import reprlib
+from collections.abc import Callable, Mapping
 from dataclasses import Field, fields
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -42,3 +44,43 @@ def takes(settings: type) -> Callable[[_Function], _Function]:
         return function
 
     return decorate
+
+
+def check_types(settings: Any) -> None:
+    """Refuses values of a dataclass that are of another type than their fields.
+
+    Raises:
+        ValueError: with a sentence that names the field.
+    """
+    for option in fields(settings):
+        value, kinds = getattr(settings, option.name), str(option.type).split(" | ")
+        if not any(_is_of(value, kind) for kind in kinds):
+            words = [_WORDS[kind] for kind in kinds if kind in _WORDS]
+            shown = reprlib.repr(value)
+            raise ValueError(f"{option.name} is {shown}; it must be {' or '.join(words)}.")
+
+
+# What types are called.
+_WORDS = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "Mapping[str, float]": "a number by region",
+    "Sequence[str]": "a list of names",
+}
+
+
+def _is_of(value: Any, kind: str) -> bool:
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if kind == "float":
+        return number
+    if kind == "int":
+        return number and isinstance(value, Integral)
+    if kind == "Mapping[str, float]":
+        return isinstance(value, Mapping) and all(
+            isinstance(name, str) and _is_of(one, "float") for name, one in value.items()
+        )
+    if kind == "Sequence[str]":
+        return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+    return type(value).__name__ == {"None": "NoneType"}.get(kind, kind)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pydpst.photos.opening import opened
+from pydpst.photos.opening import Refused, opened
 from pydpst.photos.writing import write_whole
 from pydpst.transfer.look import Look
 from pydpst.transfer.options import options_of
@@ -21,6 +22,8 @@ _WEIGHTS = Path(__file__).parent.parent / "weights" / "vgg16.safetensors"
 _PACKAGES = ("pydpst", "torch")
 # Arguments of `pydpst.stylize` that belong to the photo, the machine or the caller.
 _NOT_OF_THE_LOOK = ("content", "content_mask", "device", "max_memory", "planned", "callback")
+# A recipe has a few kilobytes, and some for each result of a folder.
+_MOST_BYTES = 2**28
 _FILES = ("style", "style_mask")
 
 
@@ -95,7 +98,7 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
     for name, file in recipe["files"].items():
         what = name.replace("_", " ")
         places = (Path(file["path"]), path.parent / Path(file["path"]).name)
-        found = next((place for place in places if place.is_file()), None)
+        found = next((place for place in places if os.path.isfile(place)), None)
         if found is None:
             raise ValueError(
                 f"the {what} {places[0]} of the recipe {path} does not exist; put it there or "
@@ -124,10 +127,17 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
 def _read(path: Path) -> dict[str, Any]:
     """The JSON of a recipe, if it has the shape of one."""
     try:
-        recipe = json.loads(path.read_text(encoding="utf-8"))
+        with opened(path, f"the recipe {path}", "a recipe") as file:
+            text = file.read(_MOST_BYTES + 1)
+        if len(text) > _MOST_BYTES:
+            raise ValueError
+        recipe = json.loads(text.decode("utf-8-sig"), parse_constant=_refuse)
+    except Refused:
+        raise
     except OSError as error:
-        raise ValueError(f"the recipe {path} cannot be read ({error.strerror}).") from None
-    except ValueError:
+        reason = error.strerror or "is a folder"
+        raise ValueError(f"the recipe {path} cannot be read ({reason}).") from None
+    except (ValueError, RecursionError):
         raise ValueError(
             f"the recipe {path} is not JSON; give a file that --save-recipe wrote."
         ) from None
@@ -135,11 +145,12 @@ def _read(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not a recipe; give a file that --save-recipe wrote.")
     if recipe.get("format") != _FORMAT:
         raise ValueError(
-            f"the recipe {path} is of the format {recipe.get('format')}, this pydpst reads "
-            f"{_FORMAT}; install a newer one."
+            f"the recipe {path} is of the format {reprlib.repr(recipe.get('format'))}, this pydpst "
+            f"reads {_FORMAT}; install a newer one."
         )
     parts = [recipe.get(name) for name in ("files", "options", "weights", "versions")]
     whole = all(isinstance(part, dict) for part in parts)
+    whole = whole and all(isinstance(value, str) for value in recipe["versions"].values())
     whole = whole and "style" in recipe["files"] and set(recipe["files"]) <= set(_FILES)
     whole = whole and all(
         isinstance(file, dict)
@@ -154,7 +165,16 @@ def _read(path: Path) -> dict[str, Any]:
             f"the recipe {path} has an option {min(unknown)}, which is none of "
             f"{', '.join(options_of(Look))}."
         )
+    try:
+        Look(**recipe["options"])
+    except ValueError as error:
+        raise ValueError(f"the recipe {path} is damaged: {error}") from None
     return recipe
+
+
+def _refuse(constant: str) -> None:
+    """JSON has no NaN and no infinity, but Python reads them."""
+    raise ValueError(constant)
 
 
 def _as_json(look: Look) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""Video files in and out: frames as tensors, and everything else as it was."""
+"""Video files read: frames as tensors, upright, and all else that is to be kept."""
 
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from pydpst.photos.limits import MINIMUM_SIDE
 from pydpst.photos.writing import check_output
+from pydpst.video.hdr import Hdr
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -22,15 +24,7 @@ if TYPE_CHECKING:
     from av.video.format import VideoFormat
     from av.video.frame import VideoFrame
 
-# The muxer for each suffix.
-_FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
-CLIPS = tuple(_FORMATS)
-
-_ENCODERS: dict[str, dict[str, str]] = {
-    "libx264": {"crf": "18", "preset": "veryfast"},
-    "libx265": {"crf": "18", "preset": "veryfast", "x265-params": "log-level=error"},
-    "libvpx-vp9": {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "5", "row-mt": "1"},
-}
+CLIPS = (".mp4", ".mov", ".mkv", ".webm")
 
 # Clips may come from strangers: only containers that make libav open no further files.
 _READ_OPTIONS = {
@@ -40,9 +34,9 @@ _READ_OPTIONS = {
 _LARGEST_SIDE = 8192
 
 # Matrices, by their codes in ITU-T H.273, and swscale's codes for them.
-_SWSCALE_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+SWSCALE_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 _BT709, _BT601 = 1, 6
-_LIMITED, _FULL = 1, 2
+LIMITED, FULL = 1, 2
 
 # SWS_BILINEAR | SWS_ACCURATE_RND: without the second, each conversion darkens by a level.
 CONVERSION = 0x2 | 0x40000
@@ -92,6 +86,8 @@ class ClipReader:
     Attributes:
         total: how many frames there will be, as the file has it; None where it does not say.
         damaged: how many packets could not be decoded so far.
+        aspect: of a pixel of the upright picture, width by height; 0 if it is not said.
+        hdr: what the clip says of the display that it was graded on.
 
     Raises:
         ValueError: if the file is no such clip, holds no frame that can be decoded, or frames of
@@ -119,6 +115,9 @@ class ClipReader:
         self.total = stream.frames or self._estimate_total()
         self.damaged = 0
         self.width, self.height = context.width, context.height
+        # The container's, if it has one: players take it before the stream's.
+        self.aspect = stream.sample_aspect_ratio or context.sample_aspect_ratio
+        self.hdr = Hdr()
         self._describe_colours()
         self._reformatter = VideoReformatter()
         self._last: int | None = None
@@ -152,7 +151,10 @@ class ClipReader:
         for item in self._items:
             self._ahead.append(item)
             if isinstance(item, Frame):
-                self.height, self.width = item.image.shape[1:]
+                height, width = item.image.shape[1:]
+                if (width, height) != (self.width, self.height) and self.aspect:
+                    self.aspect = 1 / self.aspect
+                self.height, self.width = height, width
                 return
         raise ValueError(f"no frame of the clip {self.path} can be decoded; give an undamaged one.")
 
@@ -174,11 +176,11 @@ class ClipReader:
         self.bits = max(component.bits for component in pixels.components)
         self.chroma = "444" if pixels.is_rgb else _chroma(pixels)
         self.range = context.color_range
-        if self.range not in (_LIMITED, _FULL):
+        if self.range not in (LIMITED, FULL):
             full = pixels.is_rgb or pixels.name.startswith("yuvj")
-            self.range = _FULL if full else _LIMITED
+            self.range = FULL if full else LIMITED
         matrix = context.colorspace
-        if matrix not in _SWSCALE_MATRIX:
+        if matrix not in SWSCALE_MATRIX:
             # What players take where the file does not say.
             matrix = _BT709 if context.height >= 720 else _BT601
         self.matrix = matrix
@@ -218,6 +220,8 @@ class ClipReader:
                 yield self._convert(frame)
 
     def _convert(self, frame: VideoFrame) -> Frame:
+        if self._last is None:
+            self.hdr = Hdr.of(frame)
         context = self.stream.codec_context
         deep = self.bits > 8
         planes = self._reformatter.reformat(
@@ -225,10 +229,10 @@ class ClipReader:
             context.width,
             context.height,
             "gbrp16le" if deep else "gbrp",
-            src_colorspace=_SWSCALE_MATRIX[self.matrix],
-            dst_colorspace=_SWSCALE_MATRIX[self.matrix],
+            src_colorspace=SWSCALE_MATRIX[self.matrix],
+            dst_colorspace=SWSCALE_MATRIX[self.matrix],
             src_color_range=self.range,
-            dst_color_range=_FULL,
+            dst_color_range=FULL,
             interpolation=CONVERSION,
         ).planes
         dtype = np.uint16 if deep else np.uint8
@@ -236,13 +240,29 @@ class ClipReader:
             np.frombuffer(planes[i], dtype).reshape(plane_rows(planes[i]), -1)[:, : context.width]
             for i in (2, 0, 1)
         ]
-        image = np.ascontiguousarray(np.rot90(np.stack(rows), frame.rotation // 90, (1, 2)))
+        image = np.ascontiguousarray(_upright(np.stack(rows), frame))
         step = round(1 / (self.rate * self.time_base))
         pts = frame.pts
         if self._last is not None and (pts is None or pts <= self._last):
             pts = self._last + max(1, step if pts is None else 1)
         self._last = pts = pts or 0
         return Frame(torch.from_numpy(image), pts, float(pts * self.time_base), frame.duration or 0)
+
+
+def _upright(image: np.ndarray[Any, Any], frame: VideoFrame) -> np.ndarray[Any, Any]:
+    """The picture (3, H, W) as players show it: turned and mirrored by the display matrix.
+
+    The matrix (ISO 14496-12, 8.3.2) takes (x, y) to (a·x + c·y + …, b·x + d·y + …).
+    """
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return image
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        image, a, d = image.swapaxes(1, 2), c, b
+    if a < 0:
+        image = image[:, :, ::-1]
+    return image[:, ::-1] if d < 0 else image
 
 
 def plane_rows(plane: Any) -> int:
@@ -256,120 +276,3 @@ def _chroma(pixels: VideoFormat) -> str:
         return "420"
     across, down = pixels.chroma_width(16) < 16, pixels.chroma_height(16) < 16
     return {(True, True): "420", (True, False): "422"}.get((across, down), "444")
-
-
-class ClipWriter:
-    """Encodes frames, and puts them with the packets of the sound of the clip they come from.
-
-    Args:
-        path: where to write.
-        suffix: one of CLIPS, which gives the format.
-        source: the clip that the frames come from.
-
-    Raises:
-        ValueError: if this format cannot hold the clip's sound.
-        OSError: if writing fails.
-    """
-
-    def __init__(self, path: Path, suffix: str, source: ClipReader) -> None:
-        import av
-        from av.video.reformatter import VideoReformatter
-
-        self._source = source
-        self._reformatter = VideoReformatter()
-        options = {"movflags": "+faststart"} if suffix in (".mp4", ".mov") else {}
-        self.container = av.open(path, "w", format=_FORMATS[suffix], container_options=options)
-        self.container.metadata.update(source.container.metadata)
-        encoder = "libvpx-vp9" if suffix == ".webm" else "libx264"
-        if encoder == "libx264" and source.bits > 8:
-            encoder = "libx265"
-        self.stream = stream = self.container.add_stream(
-            encoder, source.rate, dict(_ENCODERS[encoder])
-        )
-        context = stream.codec_context
-        context.width, context.height = source.width, source.height
-        context.time_base = stream.time_base = source.time_base
-        context.pix_fmt = self._pixels(encoder)
-        original = source.stream.codec_context
-        for tag in ("color_range", "colorspace", "color_primaries", "color_trc"):
-            setattr(context, tag, getattr(original, tag))
-        ratio = original.sample_aspect_ratio
-        if ratio:
-            turned = (original.width, original.height) != (source.width, source.height)
-            context.sample_aspect_ratio = 1 / ratio if turned else ratio
-        if encoder == "libx265" and suffix != ".mkv":
-            context.codec_tag = "hvc1"  # the one that Apple's players know
-        self.stream.metadata.update(
-            {k: v for k, v in source.stream.metadata.items() if k in ("language", "title")}
-        )
-        try:
-            self._copies = {
-                copied.index: self.container.add_stream_from_template(copied)
-                for copied in source.copied
-            }
-            self.container.start_encoding()
-        except (av.FFmpegError, ValueError) as error:
-            self.container.close()
-            names = ", ".join(copied.codec_context.name for copied in source.copied)
-            raise ValueError(
-                f"a {suffix} file cannot hold the sound of the clip {source.path} "
-                f"({names or error}); choose .mkv."
-            ) from None
-
-    def _pixels(self, encoder: str) -> str:
-        import av
-
-        source = self._source
-        known = {pixels.name for pixels in av.Codec(encoder, "w").video_formats or ()}
-        odd = source.width % 2 or source.height % 2
-        for chroma in ("444" if odd else source.chroma, "444" if odd else "420"):
-            for depth in ("10le" if source.bits > 8 else "", ""):
-                if (name := f"yuv{chroma}p{depth}") in known:
-                    return name
-        return "yuv420p"
-
-    def write(self, item: Frame | Packet) -> None:
-        """Writes a frame, or copies a packet.
-
-        Raises:
-            OSError: if writing fails.
-        """
-        if isinstance(item, Frame):
-            self.container.mux(self.stream.encode(self._frame(item)))
-        else:
-            item.stream = self._copies[item.stream.index]
-            self.container.mux(item)
-
-    def close(self) -> None:
-        """Ends the file.
-
-        Raises:
-            OSError: if writing fails.
-        """
-        self.container.mux(self.stream.encode(None))
-        self.container.close()
-
-    def _frame(self, frame: Frame) -> VideoFrame:
-        import av
-
-        levels = frame.image.numpy()
-        deep = levels.dtype == np.uint16
-        height, width = levels.shape[1:]
-        colours = av.VideoFrame(width, height, "gbrp16le" if deep else "gbrp")
-        for channel, i in enumerate((2, 0, 1)):
-            plane = colours.planes[i]
-            rows = np.frombuffer(plane, levels.dtype).reshape(plane_rows(plane), -1)
-            rows[:height, :width] = levels[channel]
-        matrix = _SWSCALE_MATRIX[self._source.matrix]
-        result = self._reformatter.reformat(
-            colours,
-            format=self.stream.codec_context.pix_fmt,
-            src_colorspace=matrix,
-            dst_colorspace=matrix,
-            src_color_range=_FULL,
-            dst_color_range=self._source.range,
-            interpolation=CONVERSION,
-        )
-        result.pts, result.time_base = frame.pts, self._source.time_base
-        result.duration = frame.duration
-        return result

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from pydpst.feedforward.networks import BilateralGridNet
 from pydpst.ops import bilateral_slice_apply
-from pydpst.video.clip import ClipReader, ClipWriter, Frame, check_clip
+from pydpst.video.clip import ClipReader, Frame, check_clip
+from pydpst.video.clip_writer import ClipWriter
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -249,6 +250,10 @@ def _levels(frame: Frame, look: FrameLook, strength: float, device: torch.device
     result = look(image, frame.time)
     if strength != 1:
         result = torch.lerp(image, result, strength)
+    if not torch.isfinite(result).all():
+        raise ValueError(
+            f"the frame at {frame.time:.2f} s became NaN or infinity; the clip is not written."
+        )
     levels = result.clamp_(0, 1).mul_(largest).round_().to(frame.image.dtype)
     return Frame(levels.cpu(), frame.pts, frame.time, frame.duration)
 
