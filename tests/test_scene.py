@@ -19,6 +19,7 @@ from pydpst.regions.mask_colors import NAMED_COLORS, SCENE_NAMES, label_image
 from pydpst.regions.pairing import NEAREST, Match, Seen, pair_groups, present
 from pydpst.regions.plain import plain_background
 from pydpst.regions.scene import GROUPS, scene_probabilities, seen_size
+from pydpst.regions.undecided import undecided
 from pydpst.transfer.linear import monge_kantorovich
 from pydpst.transfer.pair import find_regions
 
@@ -236,3 +237,25 @@ def test_a_region_can_be_locked_by_name(tmp_path: Path, run: Run) -> None:
         change = np.abs(np.asarray(result, int) - np.asarray(before.convert("RGB"), int))
     assert change[: len(change) // 12].mean() < 3
     assert change[len(change) // 2 :].mean() > 10
+
+
+def test_pixels_without_an_edge_between_two_regions_belong_to_both() -> None:
+    left = torch.linspace(0, 1, 24).gt(0.5).float().expand(16, -1) * 0.8 + 0.1
+    shares = torch.stack([left, 1 - left])
+    flat = torch.full((3, 128, 192), 0.5)
+    edge = flat.clone()
+    edge[..., 96:] = 0.9
+    doubt = undecided(shares, flat)
+    # About the border pixels are mixed, more so the nearer they are, and far from it they are not.
+    row = doubt.sum(0)[53]
+    assert row[80] > 0.9
+    assert row[70] > 0.3
+    assert row[:20].max() < 0.05
+    assert undecided(shares, edge).sum(0).max() < 0.05
+
+
+def test_masks_hold_what_is_undecided(cities: tuple[torch.Tensor, torch.Tensor]) -> None:
+    regions = find_regions(*cities)
+    assert regions.undecided is not None
+    for photo, masks in zip(cities, regions.masks(*cities), strict=True):
+        torch.testing.assert_close(masks.sum(0), torch.ones(photo.shape[-2:]))

@@ -31,12 +31,15 @@ class Regions:
         style: labels (H', W'), int64, below `shared`; -1 for what the content does not have.
         names: the regions that both photos have first, then those of the content alone.
         shared: how many both have.
+        undecided: for content and style (R, h, w) and (R', h', w'), coarse: the shares that several
+            regions have of pixels which no edge gives to one of them; None is none.
     """
 
     content: Tensor
     style: Tensor
     names: list[str]
     shared: int
+    undecided: tuple[Tensor, Tensor] | None = None
 
     def masks(self, content: Tensor, style: Tensor, refine: bool = False) -> tuple[Tensor, Tensor]:
         """Soft masks of all the content's regions, and of the style's shared ones.
@@ -51,10 +54,13 @@ class Regions:
             (len(names), h, w) and (shared, h', w'), float32.
         """
         found = refined_masks if refine else followed_masks
-        return (
+        masks = (
             found(resized_labels(self.content, content), content, len(self.names)),
             soft_masks(resized_labels(self.style, style), style, self.shared),
         )
+        if self.undecided is None:
+            return masks
+        return _mixed(masks[0], self.undecided[0]), _mixed(masks[1], self.undecided[1])
 
     def hard_masks(self) -> tuple[Tensor, Tensor]:
         """Masks (shared, H, W) and (shared, H', W'), float32, 0 or 1, of the shared regions."""
@@ -63,6 +69,12 @@ class Regions:
             for labels in (self.content, self.style)
         )
         return content, style
+
+
+def _mixed(masks: Tensor, undecided: Tensor) -> Tensor:
+    """Masks (R, h, w) with the coarse shares of undecided pixels."""
+    shares = F.interpolate(undecided[None].to(masks), masks.shape[-2:], mode="bilinear")[0]
+    return masks * (1 - shares.sum(0, keepdim=True)).clamp_min(0) + shares
 
 
 def resized_labels(labels: Tensor, photo: Tensor) -> Tensor:
@@ -129,7 +141,7 @@ def followed_masks(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
     inside = torch.where(
         sure.sum((1, 2), keepdim=True) > _LEAST_INSIDE * labels.numel(), sure, hard
     )
-    belonging = box_mean(share, reach) * _likelihood(photo, inside)
+    belonging = box_mean(share, reach) * color_likelihood(photo, inside)
     belonging = belonging / belonging.sum(0, keepdim=True).clamp_min(1e-12)
     return _of_regions(guided_filter(photo, torch.where(near, belonging, hard), radius=4, eps=1e-3))
 
@@ -140,7 +152,7 @@ def _of_regions(soft: Tensor) -> Tensor:
     return (soft / soft.sum(0, keepdim=True).clamp_min(1e-6))[1:]
 
 
-def _likelihood(photo: Tensor, masks: Tensor) -> Tensor:
+def color_likelihood(photo: Tensor, masks: Tensor) -> Tensor:
     """How common each pixel's colour is inside each mask (R, H, W), by smoothed histograms."""
     # The root tells dark colours apart: night photos have hardly any others.
     red, green, blue = (photo.clamp(0, 1).sqrt() * (_BINS - 1e-3)).long().unbind()

@@ -89,7 +89,7 @@ def pair_groups(content: Seen, style: Seen, linear: LinearMap | None = None) -> 
         The matches. A group in none of them belongs to the one that its cells find most probable.
     """
     mine, theirs = present(content), present(style)
-    matches = _by_meaning(mine, theirs)
+    matches = _by_meaning(mine, theirs, _without_edge(content, list(mine)))
     while matches is not None and len(matches) > 1:
         wrong = _worst(matches, content, style, linear)
         if wrong is None:
@@ -115,8 +115,24 @@ def present(photo: Seen) -> dict[str, float]:
 _Groups = tuple[frozenset[str], frozenset[str]]
 
 
-def _by_meaning(mine: dict[str, float], theirs: dict[str, float]) -> list[_Groups] | None:
-    """Pairs groups by their names and by `NEAREST`; None if the photos can only go as a whole."""
+def _without_edge(photo: Seen, names: list[str]) -> list[tuple[str, str]]:
+    """Groups whose border lies on no edge of the photo: one of them is wrong, or both."""
+    hard = _hard(photo.probabilities[[GROUPS.index(name) for name in names]])
+    return [
+        (names[first], names[second])
+        for first in range(len(names))
+        for second in range(first)
+        if not _has_edge(photo, hard[first], hard[second])
+    ]
+
+
+def _by_meaning(
+    mine: dict[str, float], theirs: dict[str, float], together: list[tuple[str, str]]
+) -> list[_Groups] | None:
+    """Pairs groups by their names and by `NEAREST`; None if the photos can only go as a whole.
+
+    Of the content's groups that go together, the smaller goes with the larger, or any with the sky.
+    """
     partner = {name: name for name in mine if name in theirs}
     for name in sorted(set(mine) - set(partner), key=lambda name: -mine[name]):
         near = [other for other in NEAREST[name] if other in theirs]
@@ -130,6 +146,9 @@ def _by_meaning(mine: dict[str, float], theirs: dict[str, float]) -> list[_Group
         return None
     largest = max(grounded, key=mine.__getitem__)
     partner |= {name: partner[largest] for name in alone}
+    for pair in together:
+        less, more = sorted(pair, key=lambda name: (name == "sky", mine[name]))
+        partner[less] = partner[more]
     style_of = {name: {name} for name in set(partner.values())}
     # What the content lacks still says what the style looks like.
     for name in set(theirs) - set(style_of):
@@ -170,15 +189,14 @@ def _worst(
         region_sums(photo, [match[side] for match in matches])
         for side, photo in enumerate((content, style))
     ]
-    hard = [F.one_hot(x.argmax(0), len(x)).permute(2, 0, 1).float() for x in sums]
+    hard = [_hard(x) for x in sums]
     certainty = _certainty(sums, hard, len(matches))
     least = int(certainty.argmin())
     if certainty[least] < LEAST_CERTAINTY:
         return least, _next(sums, hard, least, len(matches))
     for first in range(len(matches)):
         for second in range(first):
-            step = _median(_across(content.colors, hard[0][first], hard[0][second]).abs().amax(0))
-            if step is not None and step < LEAST_STEP:
+            if not _has_edge(content, hard[0][first], hard[0][second]):
                 return first, second
     return None if linear is None else _extreme(sums, hard, content, style, linear, len(matches))
 
@@ -212,6 +230,17 @@ def _extreme(
             if swapped is not None and swapped < -MOST_INVERSION:
                 return first, second
     return None
+
+
+def _hard(shares: Tensor) -> Tensor:
+    """Masks (R, h, w), 1 where the share is the largest."""
+    return F.one_hot(shares.argmax(0), len(shares)).permute(2, 0, 1).float()
+
+
+def _has_edge(photo: Seen, first: Tensor, second: Tensor) -> bool:
+    """Whether the border of two masks (h, w) lies on an edge; so it does if they have none."""
+    step = _median(_across(photo.colors, first, second).abs().amax(0))
+    return step is None or step >= LEAST_STEP
 
 
 def _gain(matrix: Tensor) -> float:

@@ -12,6 +12,7 @@ from pydpst.regions.outlines import follow_colors
 from pydpst.regions.pairing import LinearMap, Seen, pair_groups, region_sums
 from pydpst.regions.plain import plain_background
 from pydpst.regions.scene import scene_probabilities
+from pydpst.regions.undecided import undecided
 
 # Borders are found at this size.
 _OUTLINES_SIZE = 512
@@ -52,7 +53,7 @@ def scene_regions(content: Tensor, style: Tensor, linear: LinearMap | None = Non
 
 def _outlined(photos: list[Tensor], shares: list[Tensor], names: list[str]) -> Regions:
     """Label maps of coarse shares (R, h, w), the largest region first; what is beyond is none."""
-    labels = []
+    labels, mixed = [], []
     for photo, share in zip(photos, shares, strict=True):
         share = (share / share.sum(0, keepdim=True).clamp_min(1e-6)).to(photo.device)
         small = resize(photo, _OUTLINES_SIZE)
@@ -60,7 +61,15 @@ def _outlined(photos: list[Tensor], shares: list[Tensor], names: list[str]) -> R
         inner = 1 - F.max_pool2d(F.pad(1 - sure, (1, 1, 1, 1), mode="replicate"), 3, 1)
         found = follow_colors(share, share * sure, small, inner).argmax(0)
         labels.append(resized_labels(found, photo))
+        mixed.append(undecided(share, photo))
     order = torch.bincount(labels[0].flatten(), minlength=len(names)).argsort(descending=True)
     rank = torch.full((len(names) + 1,), -1, device=order.device)
     rank[order] = torch.arange(len(order), device=order.device)
-    return Regions(rank[labels[0]], rank[labels[1]], [names[k] for k in order.tolist()], len(names))
+    kept = order.tolist()
+    return Regions(
+        rank[labels[0]],
+        rank[labels[1]],
+        [names[k] for k in kept],
+        len(names),
+        (mixed[0][kept], mixed[1][kept]),
+    )
