@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from pydpst.photos.resizing import resize
 from pydpst.regions import scene
 from pydpst.regions.labels import MaskPair, label_maps
 from pydpst.regions.mask_colors import NAMED_COLORS, SCENE_NAMES, label_image
+from pydpst.regions.names_file import read_names
 from pydpst.regions.pairing import NEAREST, Match, Seen, pair_groups, present
 from pydpst.regions.plain import plain_background
 from pydpst.regions.scene import GROUPS, scene_probabilities, seen_size
@@ -124,7 +126,7 @@ def test_what_the_style_lacks_goes_to_the_nearest() -> None:
 
 
 def test_a_sky_without_a_sky_takes_the_whole() -> None:
-    match = Match("whole", frozenset({"sky", "building"}), frozenset({"building"}))
+    match = Match("whole", frozenset({"sky", "building"}), frozenset({"building"}), 1.0)
     assert pair_groups(bands("sky", "building"), bands("building")) == [match]
 
 
@@ -197,6 +199,32 @@ def test_label_maps_keep_their_names(
     back = label_maps(*cities, MaskPair(*maps))
     assert "sky" in back.names
     assert set(back.names) <= set(SCENE_NAMES)
+    names = tmp_path / "maps" / "regions.json"
+    rows = {row["name"]: row for row in json.loads(names.read_text())["regions"]}
+    assert set(rows) == set(back.names)
+    assert rows["sky"]["style_shows"] == ["sky"]
+    assert 0.6 < rows["sky"]["confidence"] <= 1
+    names.write_text(names.read_text().replace('"name": "sky"', '"name": "heavens"'))
+    assert "heavens" in label_maps(*cities, MaskPair(*maps)).names
+    options = ("--content-mask", maps[0], "--style-mask", maps[1], "--size", 128, "--steps", 1)
+    out = tmp_path / "out.png"
+    assert run("stylize", day, night, *options, "--lock", "heavens", "-o", out)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"regions": [{"name": "sky"}]}',
+        '{"regions": [{"name": "a", "color": "red"}]}',
+        '{"regions": [{"name": "a", "color": "#000000"}, {"name": "a", "color": "#ffffff"}]}',
+    ],
+)
+def test_wrong_names_of_regions_are_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "regions.json").write_text(text)
+    with pytest.raises(ValueError, match="the names of regions"):
+        read_names(tmp_path)
 
 
 def test_what_is_painted_gets_the_name_of_its_colour(

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from queue import SimpleQueue
@@ -140,9 +140,7 @@ class Session:
             device = choose_device(None)
             content, style = (photo.to(device) for photo in self._pair())
             found = find_regions(content, style)
-            self.regions = Regions(
-                found.content.cpu(), found.style.cpu(), found.names, found.shared
-            )
+            self.regions = replace(found, content=found.content.cpu(), style=found.style.cpu())
         return self.regions
 
     def overlays(self) -> list[np.ndarray[Any, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from pydpst.photos.decode import Source, open_image
-from pydpst.regions.mask_colors import NAMED_COLORS
+from pydpst.regions.mask_colors import NAMED_COLORS, color_of
 from pydpst.regions.masks import Regions
+from pydpst.regions.names_file import read_names
 
 # Two colours nearer than this in every channel are one label that compression has changed.
 _SAME_COLOR = 30
@@ -84,15 +86,18 @@ def _flat_colors(mask: np.ndarray[Any, Any]) -> list[tuple[np.ndarray[Any, Any],
     return [(unpacked[i], int(counts[i])) for i in order if counts[i] >= enough]
 
 
-def _color_name(color: np.ndarray[Any, Any]) -> str:
-    for name, named in NAMED_COLORS.items():
-        if np.abs(color - np.array(named)).max() <= _SAME_COLOR:
+def _color_name(color: np.ndarray[Any, Any], given: dict[str, str]) -> str:
+    """What the file beside the maps calls a colour, or `NAMED_COLORS`, or the colour itself."""
+    named = {name: color_of(code) for code, name in given.items()}
+    named |= {name: known for name, known in NAMED_COLORS.items() if name not in named}
+    for name, known in named.items():
+        if np.abs(color - np.array(known)).max() <= _SAME_COLOR:
             return name
     return "#{:02x}{:02x}{:02x}".format(*color)
 
 
 def _labels_of_colors(
-    masks: list[np.ndarray[Any, Any]],
+    masks: list[np.ndarray[Any, Any]], given: dict[str, str]
 ) -> tuple[list[np.ndarray[Any, Any]], list[str]]:
     """Each pixel takes the nearest of the flat colours in either mask."""
     found = sorted((flat for mask in masks for flat in _flat_colors(mask)), key=lambda f: -f[1])
@@ -111,7 +116,7 @@ def _labels_of_colors(
             nearest[distance < least] = label
             np.minimum(least, distance, out=least)
         labels.append(nearest)
-    return labels, [_color_name(color) for color in colors]
+    return labels, [_color_name(color, given) for color in colors]
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +151,8 @@ def label_maps(content: Tensor, style: Tensor, masks: MaskPair, size: int | None
 
     Masks are images in the colours of Luan et al. 2017 or any other flat colours, or arrays of
     integers. Anti-aliased and compressed ones are understood: a pixel takes the nearest colour that
-    fills an area. A mask of another size than its photo is resized if the aspect agrees.
+    fills an area. A file regions.json beside the content's says how colours are called. A mask of
+    another size than its photo is resized if the aspect agrees.
 
     Args:
         content: (3, H, W); only the size is used.
@@ -168,7 +174,10 @@ def label_maps(content: Tensor, style: Tensor, masks: MaskPair, size: int | None
         raise ValueError("one mask holds integers and the other colours; they must be alike.")
     arrays = [content_array, style_array]
     if content_array.ndim == 3:
-        arrays, names = _labels_of_colors(arrays)
+        given = {}
+        if isinstance(masks.content, str | os.PathLike):
+            given = read_names(Path(masks.content).parent)
+        arrays, names = _labels_of_colors(arrays, given)
     else:
         values = np.unique(np.concatenate([array.ravel() for array in arrays]))
         arrays = [np.searchsorted(values, array) for array in arrays]

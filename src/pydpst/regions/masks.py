@@ -12,6 +12,7 @@ from pydpst.matting.guided import EnlargedPlanes, box_mean, guided_filter
 from pydpst.matting.laplacian import MattingLaplacian
 from pydpst.photos.resizing import resize
 from pydpst.regions.mask_colors import REGION_NAMES
+from pydpst.regions.pairing import Match
 
 # The longer side of the copy in which masks are filtered.
 _FILTERED_SIZE = 320
@@ -33,6 +34,8 @@ class Regions:
         shared: how many both have.
         undecided: for content and style (R, h, w) and (R', h', w'), coarse: the shares that several
             regions have of pixels which no edge gives to one of them; None is none.
+        matches: of the shared regions, what each shows in both photos and how sure that is; empty
+            where that is not known.
     """
 
     content: Tensor
@@ -40,6 +43,7 @@ class Regions:
     names: list[str]
     shared: int
     undecided: tuple[Tensor, Tensor] | None = None
+    matches: tuple[Match, ...] = ()
 
     def masks(self, content: Tensor, style: Tensor, refine: bool = False) -> tuple[Tensor, Tensor]:
         """Soft masks of all the content's regions, and of the style's shared ones.

@@ -65,11 +65,14 @@ class Match:
         name: that of the content's largest, or "whole".
         content: the groups.
         style: likewise.
+        confidence: the mean probability of the region's cells, in the photo where it is less; 1 for
+            the whole.
     """
 
     name: str
     content: frozenset[str]
     style: frozenset[str]
+    confidence: float
 
 
 def pair_groups(content: Seen, style: Seen, linear: LinearMap | None = None) -> list[Match]:
@@ -96,8 +99,12 @@ def pair_groups(content: Seen, style: Seen, linear: LinearMap | None = None) -> 
             break
         matches = _merged(matches, *wrong)
     if not matches or len(matches) == 1:
-        return [Match("whole", frozenset(mine), frozenset(theirs))]
-    return [Match(max(c, key=mine.__getitem__), c, s) for c, s in matches]
+        return [Match("whole", frozenset(mine), frozenset(theirs), 1.0)]
+    certainty = _certainty(*_sums_and_masks(matches, content, style), len(matches)).tolist()
+    return [
+        Match(max(mine_, key=mine.__getitem__), mine_, theirs_, sure)
+        for (mine_, theirs_), sure in zip(matches, certainty, strict=True)
+    ]
 
 
 def present(photo: Seen) -> dict[str, float]:
@@ -185,11 +192,7 @@ def _worst(
     matches: list[_Groups], content: Seen, style: Seen, linear: LinearMap | None
 ) -> tuple[int, int] | None:
     """Two regions that must be one, or None: the first that is wrong, and where it belongs."""
-    sums = [
-        region_sums(photo, [match[side] for match in matches])
-        for side, photo in enumerate((content, style))
-    ]
-    hard = [_hard(x) for x in sums]
+    sums, hard = _sums_and_masks(matches, content, style)
     certainty = _certainty(sums, hard, len(matches))
     least = int(certainty.argmin())
     if certainty[least] < LEAST_CERTAINTY:
@@ -199,6 +202,17 @@ def _worst(
             if not _has_edge(content, hard[0][first], hard[0][second]):
                 return first, second
     return None if linear is None else _extreme(sums, hard, content, style, linear, len(matches))
+
+
+def _sums_and_masks(
+    matches: list[_Groups], content: Seen, style: Seen
+) -> tuple[list[Tensor], list[Tensor]]:
+    """The regions' probabilities in both photos, and the masks of where each is the largest."""
+    sums = [
+        region_sums(photo, [match[side] for match in matches])
+        for side, photo in enumerate((content, style))
+    ]
+    return sums, [_hard(x) for x in sums]
 
 
 def _extreme(
