@@ -17,6 +17,7 @@ from pydpst.photos.resizing import resize
 from pydpst.regions import scene
 from pydpst.regions.labels import MaskPair, label_maps
 from pydpst.regions.mask_colors import NAMED_COLORS, SCENE_NAMES, label_image
+from pydpst.regions.masks import Regions
 from pydpst.regions.names_file import read_names
 from pydpst.regions.pairing import NEAREST, Match, Seen, pair_groups, present
 from pydpst.regions.plain import plain_background
@@ -287,3 +288,27 @@ def test_masks_hold_what_is_undecided(cities: tuple[torch.Tensor, torch.Tensor])
     assert regions.undecided is not None
     for photo, masks in zip(cities, regions.masks(*cities), strict=True):
         torch.testing.assert_close(masks.sum(0), torch.ones(photo.shape[-2:]))
+
+
+def test_regions_can_be_merged(cities: tuple[torch.Tensor, torch.Tensor]) -> None:
+    regions = find_regions(*cities)
+    first, second, *rest = regions.names
+    one = regions.merged([second, first])
+    assert one.names == [second, *rest]
+    assert one.shared == regions.shared - 1
+    assert one.matches[0].content == regions.matches[0].content | regions.matches[1].content
+    for photo, masks in zip(cities, one.masks(*cities), strict=True):
+        assert len(masks) == one.shared
+        torch.testing.assert_close(masks.sum(0), torch.ones(photo.shape[-2:]))
+    with pytest.raises(ValueError, match="the regions to merge are sky"):
+        regions.merged(["sky"])
+
+
+def test_merging_keeps_what_belongs_to_none_and_to_the_content_alone() -> None:
+    content = torch.tensor([[0, 1, 2, 3]])
+    style = torch.tensor([[0, 1, 2, -1]])
+    merged = Regions(content, style, ["a", "b", "c", "d"], 3).merged(["c", "a"])
+    assert merged.names == ["b", "c", "d"]
+    assert merged.shared == 2
+    assert merged.content.tolist() == [[1, 0, 1, 2]]
+    assert merged.style.tolist() == [[1, 0, 1, -1]]

@@ -143,6 +143,17 @@ class Session:
             self.regions = replace(found, content=found.content.cpu(), style=found.style.cpu())
         return self.regions
 
+    def merge(self, names: list[str]) -> Regions:
+        """The regions found, with some of them as one, under the first's name.
+
+        Raises:
+            ValueError: for fewer than two regions.
+        """
+        if self.regions is None:
+            raise ValueError("there are no regions yet; give both photos first.")
+        self.regions = self.regions.merged(names)
+        return self.regions
+
     def overlays(self) -> list[np.ndarray[Any, Any]]:
         """Content and style, grey and tinted by region: (h, w, 3), uint8."""
         if self.regions is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ from pydpst.matting.guided import EnlargedPlanes, box_mean, guided_filter
 from pydpst.matting.laplacian import MattingLaplacian
 from pydpst.photos.resizing import resize
 from pydpst.regions.mask_colors import REGION_NAMES
-from pydpst.regions.pairing import Match
+from pydpst.regions.pairing import Match, joined
 
 # The longer side of the copy in which masks are filtered.
 _FILTERED_SIZE = 320
@@ -66,6 +67,38 @@ class Regions:
             return masks
         return _mixed(masks[0], self.undecided[0]), _mixed(masks[1], self.undecided[1])
 
+    def merged(self, names: Sequence[str]) -> Regions:
+        """The same with some of the shared regions as one, which has the first's name.
+
+        Raises:
+            ValueError: for fewer than two regions, or one that both photos do not have.
+        """
+        shared = self.names[: self.shared]
+        if len(set(names)) < 2 or not set(names) <= set(shared):
+            raise ValueError(
+                f"the regions to merge are {', '.join(names) or 'none'}; they must be two or more "
+                f"of {', '.join(shared)}."
+            )
+        into, gone = self.names.index(names[0]), {self.names.index(name) for name in names[1:]}
+        kept = [label for label in range(len(self.names)) if label not in gone]
+        new = [kept.index(into if label in gone else label) for label in range(len(self.names))]
+        # The last is for what is in no region, -1.
+        renumbered = torch.tensor([*new, -1], device=self.content.device)
+        undecided = None
+        if self.undecided is not None:
+            undecided = _added(self.undecided[0], new), _added(self.undecided[1], new)
+        matches = list(self.matches)
+        if matches:
+            matches[into] = joined([matches[label] for label in (into, *sorted(gone))])
+        return Regions(
+            renumbered[self.content],
+            renumbered[self.style],
+            [self.names[label] for label in kept],
+            self.shared - len(gone),
+            undecided,
+            tuple(match for label, match in enumerate(matches) if label not in gone),
+        )
+
     def hard_masks(self) -> tuple[Tensor, Tensor]:
         """Masks (shared, H, W) and (shared, H', W'), float32, 0 or 1, of the shared regions."""
         content, style = (
@@ -73,6 +106,13 @@ class Regions:
             for labels in (self.content, self.style)
         )
         return content, style
+
+
+def _added(planes: Tensor, new: Sequence[int]) -> Tensor:
+    """Planes (R, h, w) with those of one new number added up."""
+    of_planes = torch.tensor(new[: len(planes)], device=planes.device)
+    sums = planes.new_zeros(int(of_planes.max()) + 1, *planes.shape[1:])
+    return sums.index_add(0, of_planes, planes)
 
 
 def _mixed(masks: Tensor, undecided: Tensor) -> Tensor:

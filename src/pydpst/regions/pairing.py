@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,8 +31,8 @@ LEAST_CERTAINTY = 0.6
 # A border lies on an edge if the colours on either side of it differ by this, in the median.
 LEAST_STEP = 0.035
 # The most that a region's colours are stretched to its partner's: beyond, noise is what is seen.
-# More is fine where the photos as wholes ask for it.
-MOST_GAIN = 4.0
+# More is fine where the photos as wholes ask for it. (A grade starts from slopes of at most 4.)
+MOST_GAIN = 6.0
 _MORE_GAIN = 1.25
 # What is brighter than its neighbour by a step must not become darker by this, in the median.
 MOST_INVERSION = 0.3
@@ -73,6 +73,16 @@ class Match:
     content: frozenset[str]
     style: frozenset[str]
     confidence: float
+
+
+def joined(matches: Sequence[Match]) -> Match:
+    """Several as one, with the first's name; it is as sure as the least sure of them."""
+    return Match(
+        matches[0].name,
+        frozenset().union(*(match.content for match in matches)),
+        frozenset().union(*(match.style for match in matches)),
+        min(match.confidence for match in matches),
+    )
 
 
 def pair_groups(content: Seen, style: Seen, linear: LinearMap | None = None) -> list[Match]:
@@ -196,12 +206,12 @@ def _worst(
     certainty = _certainty(sums, hard, len(matches))
     least = int(certainty.argmin())
     if certainty[least] < LEAST_CERTAINTY:
-        return least, _next(sums, hard, least, len(matches))
+        return least, _next(sums, hard, least, matches)
     for first in range(len(matches)):
         for second in range(first):
             if not _has_edge(content, hard[0][first], hard[0][second]):
                 return first, second
-    return None if linear is None else _extreme(sums, hard, content, style, linear, len(matches))
+    return None if linear is None else _extreme(matches, sums, hard, content, style, linear)
 
 
 def _sums_and_masks(
@@ -216,26 +226,26 @@ def _sums_and_masks(
 
 
 def _extreme(
+    matches: list[_Groups],
     sums: list[Tensor],
     hard: list[Tensor],
     content: Seen,
     style: Seen,
     linear: LinearMap,
-    count: int,
 ) -> tuple[int, int] | None:
     """Two regions of which one would be stretched too far, or that would swap their brightness."""
     colors = [photo.colors.flatten(1) for photo in (content, style)]
     ones = [torch.ones_like(x[0]) for x in colors]
     most = max(MOST_GAIN, _MORE_GAIN * _gain(linear(colors[0], colors[1], ones[0], ones[1])[0]))
     graded = []
-    for index in range(count):
+    for index in range(len(matches)):
         weights = [share[index].flatten() for share in sums]
         matrix, offset = linear(colors[0], colors[1], weights[0], weights[1])
         if _gain(matrix) > most:
-            return index, _next(sums, hard, index, count)
+            return index, _next(sums, hard, index, matches)
         mapped = matrix @ colors[0].to(matrix) + offset[:, None]
         graded.append(mapped.clamp(0, 1).float().view_as(content.colors))
-    for first in range(count):
+    for first in range(len(matches)):
         for second in range(first):
             masks = hard[0][first], hard[0][second]
             before = _across(content.colors, *masks).mean(0)
@@ -271,13 +281,15 @@ def _certainty(sums: list[Tensor], hard: list[Tensor], count: int) -> Tensor:
     return torch.minimum(*found)
 
 
-def _next(sums: list[Tensor], hard: list[Tensor], index: int, count: int) -> int:
-    """The region that another's cells find next most probable, in both photos."""
-    votes = torch.zeros(count)
+def _next(sums: list[Tensor], hard: list[Tensor], index: int, matches: list[_Groups]) -> int:
+    """The region that another's cells find next most probable, in both photos; the sky last."""
+    votes = torch.zeros(len(matches))
     for share, mask in zip(sums, hard, strict=True):
         area = mask[index].sum().clamp_min(1)
-        votes += (share * mask[index])[:count].sum((1, 2)) / area
-    votes[index] = -1
+        votes += (share * mask[index])[: len(matches)].sum((1, 2)) / area
+    # Grades of a sky and of what stands before it differ most.
+    votes -= torch.tensor([float("sky" in match[0]) for match in matches]) * len(sums)
+    votes[index] = -torch.inf
     return int(votes.argmax())
 
 
