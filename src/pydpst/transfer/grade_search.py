@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pydpst.losses.aesthetic import Aesthetics
 from pydpst.losses.content import CONTENT_LAYERS, ContentLoss
 from pydpst.losses.gram import pixel_features
 from pydpst.losses.photorealism import PhotorealismLoss
@@ -117,7 +118,7 @@ def find_grade(
         masks: (R, H, W), soft, in [0, 1].
         style_masks: (R, H', W').
         vgg: gives CONTENT_LAYERS and STYLE_LAYERS.
-        weights: of the losses style, content, photorealism and tv.
+        weights: of the losses style, content, photorealism, tv and aesthetic.
         whole_share: as for `losses.StyleLoss`.
         steps: how many, at most, over all sizes.
         from_content: whether to start from the content as it is, not from its linear transfer.
@@ -132,8 +133,9 @@ def find_grade(
     costs = GradeCosts(maps, content, masks)
     samples = (_sample(content), _sample(masks)), (_sample(style), _sample(style_masks))
     theta = maps.zeros()
+    aesthetics = Aesthetics(content.device) if weights["aesthetic"] > 0 else None
     for size, share in grade_levels(steps):
-        level = _Level(content, style, masks, style_masks, size, vgg, whole_share)
+        level = _Level(content, style, masks, style_masks, size, vgg, whole_share, aesthetics)
         objective = _Objective(level, maps, costs, *samples, weights)
         for best, losses in _descend(objective, theta, share):
             theta = best
@@ -160,11 +162,13 @@ class _Level:
         size: int,
         vgg: VGGFeatures,
         whole_share: float,
+        aesthetics: Aesthetics | None,
     ) -> None:
         sides = content.shape[-2:]
         # A panorama's small copy must not become a thread.
         self.size = max(size, math.ceil(_LEAST_SIDE * max(sides) / min(sides)))
         self.vgg = vgg
+        self._aesthetics = aesthetics
         self.content = resize(content, self.size)
         self.masks = _fitted(masks, self.content)
         style_sides = style.shape[-2:]
@@ -184,12 +188,15 @@ class _Level:
     def losses(self, image: Tensor) -> dict[str, Tensor]:
         """The losses of an image (3, h, w) in [0, 1] of this level's size."""
         features = self.vgg(image[None]) | pixel_features(image)
-        return {
+        found = {
             "style": self._style_loss(features),
             "content": self._content_loss(features),
             "photorealism": self._photorealism_loss(image),
             "tv": tv_loss(image),
         }
+        if self._aesthetics is not None:
+            found["aesthetic"] = self._aesthetics.loss(image)
+        return found
 
 
 def _fitted(masks: Tensor, photo: Tensor) -> Tensor:
