@@ -78,6 +78,8 @@ def test_the_numbers_printed_are_those_of_the_metrics(photos: dict[str, Path]) -
     assert numbers_of(lines["edge SSIM"]) == [pytest.approx(want.edge_ssim, abs=6e-4)]
     residual = numbers_of(lines["photorealism residual × 1000"])
     assert residual == [pytest.approx(1000 * want.residual, abs=6e-4)]
+    ratings = [want.rating, want.content_rating]
+    assert numbers_of(lines["rating"]) == pytest.approx(ratings, abs=6e-3)
     for name, layers, color in zip(
         regions.names, want.style.regions, want.color.regions, strict=True
     ):
@@ -104,7 +106,14 @@ def test_the_report_is_whole_and_self_contained(
     for _, attributes in page.tags:
         assert not {name for name in attributes if name.startswith("on") or name == "href"}
     assert not re.search(r"https?:|//|@import|url\(", re.sub(r"base64,[^\"]*", "", html))
-    for words in ("style distance", "colour distance", "edge SSIM", "residual", "conv5_1"):
+    for words in (
+        "style distance",
+        "colour distance",
+        "edge SSIM",
+        "residual",
+        "rating",
+        "conv5_1",
+    ):
         assert words in page.words
     assert "color-scheme: light dark" in html
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,12 @@ from pydpst.photos.resizing import resize
 from pydpst.regions import scene
 from pydpst.regions.labels import MaskPair, label_maps
 from pydpst.regions.mask_colors import NAMED_COLORS, SCENE_NAMES, label_image
+from pydpst.regions.masks import Regions
+from pydpst.regions.names_file import read_names
 from pydpst.regions.pairing import NEAREST, Match, Seen, pair_groups, present
 from pydpst.regions.plain import plain_background
 from pydpst.regions.scene import GROUPS, scene_probabilities, seen_size
+from pydpst.regions.undecided import undecided
 from pydpst.transfer.linear import monge_kantorovich
 from pydpst.transfer.pair import find_regions
 
@@ -123,7 +127,7 @@ def test_what_the_style_lacks_goes_to_the_nearest() -> None:
 
 
 def test_a_sky_without_a_sky_takes_the_whole() -> None:
-    match = Match("whole", frozenset({"sky", "building"}), frozenset({"building"}))
+    match = Match("whole", frozenset({"sky", "building"}), frozenset({"building"}), 1.0)
     assert pair_groups(bands("sky", "building"), bands("building")) == [match]
 
 
@@ -196,6 +200,32 @@ def test_label_maps_keep_their_names(
     back = label_maps(*cities, MaskPair(*maps))
     assert "sky" in back.names
     assert set(back.names) <= set(SCENE_NAMES)
+    names = tmp_path / "maps" / "regions.json"
+    rows = {row["name"]: row for row in json.loads(names.read_text())["regions"]}
+    assert set(rows) == set(back.names)
+    assert rows["sky"]["style_shows"] == ["sky"]
+    assert 0.6 < rows["sky"]["confidence"] <= 1
+    names.write_text(names.read_text().replace('"name": "sky"', '"name": "heavens"'))
+    assert "heavens" in label_maps(*cities, MaskPair(*maps)).names
+    options = ("--content-mask", maps[0], "--style-mask", maps[1], "--size", 128, "--steps", 1)
+    out = tmp_path / "out.png"
+    assert run("stylize", day, night, *options, "--lock", "heavens", "-o", out)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"regions": [{"name": "sky"}]}',
+        '{"regions": [{"name": "a", "color": "red"}]}',
+        '{"regions": [{"name": "a", "color": "#000000"}, {"name": "a", "color": "#ffffff"}]}',
+    ],
+)
+def test_wrong_names_of_regions_are_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "regions.json").write_text(text)
+    with pytest.raises(ValueError, match="the names of regions"):
+        read_names(tmp_path)
 
 
 def test_what_is_painted_gets_the_name_of_its_colour(
@@ -236,3 +266,49 @@ def test_a_region_can_be_locked_by_name(tmp_path: Path, run: Run) -> None:
         change = np.abs(np.asarray(result, int) - np.asarray(before.convert("RGB"), int))
     assert change[: len(change) // 12].mean() < 3
     assert change[len(change) // 2 :].mean() > 10
+
+
+def test_pixels_without_an_edge_between_two_regions_belong_to_both() -> None:
+    left = torch.linspace(0, 1, 24).gt(0.5).float().expand(16, -1) * 0.8 + 0.1
+    shares = torch.stack([left, 1 - left])
+    flat = torch.full((3, 128, 192), 0.5)
+    edge = flat.clone()
+    edge[..., 96:] = 0.9
+    doubt = undecided(shares, flat)
+    # About the border pixels are mixed, more so the nearer they are, and far from it they are not.
+    row = doubt.sum(0)[53]
+    assert row[80] > 0.9
+    assert row[70] > 0.3
+    assert row[:20].max() < 0.05
+    assert undecided(shares, edge).sum(0).max() < 0.05
+
+
+def test_masks_hold_what_is_undecided(cities: tuple[torch.Tensor, torch.Tensor]) -> None:
+    regions = find_regions(*cities)
+    assert regions.undecided is not None
+    for photo, masks in zip(cities, regions.masks(*cities), strict=True):
+        torch.testing.assert_close(masks.sum(0), torch.ones(photo.shape[-2:]))
+
+
+def test_regions_can_be_merged(cities: tuple[torch.Tensor, torch.Tensor]) -> None:
+    regions = find_regions(*cities)
+    first, second, *rest = regions.names
+    one = regions.merged([second, first])
+    assert one.names == [second, *rest]
+    assert one.shared == regions.shared - 1
+    assert one.matches[0].content == regions.matches[0].content | regions.matches[1].content
+    for photo, masks in zip(cities, one.masks(*cities), strict=True):
+        assert len(masks) == one.shared
+        torch.testing.assert_close(masks.sum(0), torch.ones(photo.shape[-2:]))
+    with pytest.raises(ValueError, match="the regions to merge are sky"):
+        regions.merged(["sky"])
+
+
+def test_merging_keeps_what_belongs_to_none_and_to_the_content_alone() -> None:
+    content = torch.tensor([[0, 1, 2, 3]])
+    style = torch.tensor([[0, 1, 2, -1]])
+    merged = Regions(content, style, ["a", "b", "c", "d"], 3).merged(["c", "a"])
+    assert merged.names == ["b", "c", "d"]
+    assert merged.shared == 2
+    assert merged.content.tolist() == [[1, 0, 1, 2]]
+    assert merged.style.tolist() == [[1, 0, 1, -1]]

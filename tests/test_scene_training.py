@@ -45,8 +45,8 @@ def test_photo_and_labels_are_cut_alike() -> None:
         ]
     )
     for seed in range(10):
-        window, shape = some_window(200, 300, np.random.default_rng(seed))
-        size = tuple(side // 8 for side in SHAPES[shape])
+        window, shape = some_window(200, 300, SHAPES, np.random.default_rng(seed))
+        size = tuple(side // 8 for side in shape)
         difference = cut(ramps, window, size) - cut_map(ramps, window, size)
         assert difference.abs().max() < 0.03
 
@@ -65,6 +65,18 @@ def test_targets_are_probabilities_and_windows_go_with_houses() -> None:
     torch.testing.assert_close(target.sum(0), torch.ones(8, 8))
     assert (target.argmax(0)[:4] == GROUPS.index("sky")).all()
     assert (target.argmax(0)[4:] == GROUPS.index("building")).all()
+
+
+def test_floors_go_with_rooms_and_with_streets() -> None:
+    from scene_data import KINDS, grouped
+
+    kinds = list(KINDS)
+    for around, group in (("wall", "interior"), ("building", "ground")):
+        labels = torch.zeros(32, 8, 8)
+        labels[kinds.index(around), :4] = 250
+        labels[kinds.index("floor"), 4:] = 250
+        target = grouped(labels, torch.zeros(8, 8))
+        assert (target.argmax(0)[4:] == GROUPS.index(group)).all()
 
 
 def test_agreement_counts_cells() -> None:

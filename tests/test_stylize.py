@@ -222,7 +222,13 @@ def test_each_init_starts_where_it_says(day: torch.Tensor, night: torch.Tensor) 
 
 
 def test_a_wrong_argument_is_named_before_any_work(day: torch.Tensor, night: torch.Tensor) -> None:
-    for name in ("content_weight", "style_weight", "photorealism_weight", "tv_weight"):
+    for name in (
+        "content_weight",
+        "style_weight",
+        "photorealism_weight",
+        "tv_weight",
+        "aesthetic_weight",
+    ):
         with pytest.raises(ValueError, match=f"{name} is -1"):
             pydpst.stylize(day, night, **{name: -1.0})
     with pytest.raises(ValueError, match="steps is 0"):

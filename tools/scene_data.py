@@ -16,13 +16,14 @@ from torch import Tensor
 
 from pydpst.regions.scene import GROUPS
 
-# The labels' kinds, in order, and the group of each. Windows and doors have none: see `grouped`.
+# The labels' kinds, in order, and the group of each. What may be of a house or of a room has none:
+# see `grouped`.
 KINDS = {
     "other": "interior",
     "wall": "interior",
     "building": "building",
     "sky": "sky",
-    "floor": "ground",
+    "floor": None,
     "tree": "vegetation",
     "ceiling": "interior",
     "road": "ground",
@@ -51,8 +52,10 @@ KINDS = {
     "field": "vegetation",
     "armchair": "interior",
 }
-# Crops for training have one of these sizes, so that they can be learned from together.
-SHAPES = ((192, 256), (160, 304), (224, 224), (256, 192))
+# Crops for training have one of these sizes, so that they can be learned from together; at the
+# smaller ones, all that is seen is smaller.
+SHAPES = ((256, 320), (224, 368), (288, 288), (320, 256))
+SMALL_SHAPES = ((192, 256), (160, 304), (224, 224), (256, 192))
 
 
 @dataclass(frozen=True)
@@ -95,16 +98,24 @@ def read_photo(folder: Path, number: str) -> Tensor:
     return torch.from_numpy(array).permute(2, 0, 1) / 255
 
 
-def some_window(height: int, width: int, random: np.random.Generator) -> tuple[Window, int]:
-    """A window of the aspect of the nearest of `SHAPES`, and that shape's number."""
-    aspects = np.log([wide / tall for tall, wide in SHAPES])
+def some_window(
+    height: int,
+    width: int,
+    shapes: tuple[tuple[int, int], ...],
+    random: np.random.Generator,
+) -> tuple[Window, tuple[int, int]]:
+    """A window of the aspect of the nearest of some shapes, and that shape."""
+    aspects = np.log([wide / tall for tall, wide in shapes])
     shape = int(np.abs(aspects - np.log(width / height)).argmin())
-    tall, wide = SHAPES[shape]
+    tall, wide = shapes[shape]
     most = min(height / tall, width / wide) * random.uniform(0.6, 1.0) ** 0.7
     share = most * tall / height, most * wide / width
     top, left = (random.uniform(0, 1 - min(1, of)) for of in share)
     mirrored = bool(random.random() < 0.5)
-    return Window(top, min(1, top + share[0]), left, min(1, left + share[1]), mirrored), shape
+    return Window(top, min(1, top + share[0]), left, min(1, left + share[1]), mirrored), (
+        tall,
+        wide,
+    )
 
 
 def cut(photo: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
@@ -132,8 +143,9 @@ def cut_map(maps: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
 def grouped(kinds: Tensor, alpha: Tensor) -> Tensor:
     """The soft target of a photo: the groups' probabilities.
 
-    Windows and doors belong to what the photo has more of, buildings or walls. Where the labels
-    see sky, the outline is that of the sky network as well.
+    Windows and doors belong to what the photo has more of, buildings or walls, and floors to the
+    ground or to walls likewise. Where the labels see sky, the outline is that of the sky network as
+    well.
 
     Args:
         kinds: (32, h, w), the labels' weights, not negative.
@@ -144,13 +156,18 @@ def grouped(kinds: Tensor, alpha: Tensor) -> Tensor:
     """
     kinds = kinds / kinds.sum(0, keepdim=True).clamp_min(1e-6)
     mass = dict(zip(KINDS, kinds.mean((1, 2)).tolist(), strict=True))
-    outside, inside = mass["building"] + mass["house"], mass["wall"] + mass["ceiling"]
-    facade = (outside + 1e-3) / (outside + inside + 2e-3)
+    houses, walls = mass["building"] + mass["house"], mass["wall"] + mass["ceiling"]
+    open_air = houses + mass["sky"] + mass["tree"] + mass["grass"] + mass["road"]
+    shares = {
+        "building": (houses + 1e-3) / (houses + walls + 2e-3),
+        "ground": (open_air + 1e-3) / (open_air + walls + 2e-3),
+    }
     target = torch.zeros(len(GROUPS), *alpha.shape)
-    for weight, group in zip(kinds, KINDS.values(), strict=True):
+    for weight, (kind, group) in zip(kinds, KINDS.items(), strict=True):
         if group is None:
-            target[GROUPS.index("building")] += facade * weight
-            target[GROUPS.index("interior")] += (1 - facade) * weight
+            outside = "ground" if kind == "floor" else "building"
+            target[GROUPS.index(outside)] += shares[outside] * weight
+            target[GROUPS.index("interior")] += (1 - shares[outside]) * weight
         else:
             target[GROUPS.index(group)] += weight
     sky = target[0]

@@ -4,9 +4,9 @@
     python tools/train_scene.py train PHOTOS CACHE OUTPUT [--epochs 6]
 
 PHOTOS has photos/NUMBER.jpg, SOURCES.tsv, labels.npz and sky.npz. The first command keeps the
-features of VGG-16 of each photo in several lights, one round after the other, in CACHE; it goes on
-where it was stopped. The second trains on what is there, and prints how well held-out photos are
-told; a fifth of the photos, by series, is held out.
+features of VGG-16 of each photo in several lights and at two sizes, one round after the other, in
+CACHE; it goes on where it was stopped. The second trains on what is there, and prints how well
+held-out photos are told; a fifth of the photos, by series, is held out.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from scene_data import (
     SHAPES,
+    SMALL_SHAPES,
     WHOLE,
     Window,
     cut,
@@ -47,6 +48,8 @@ from pydpst.regions.scene import GROUPS, LAYERS, SceneHead, scene_features, seen
 app = typer.Typer(add_completion=False)
 # The rounds in which held-out photos are seen: plain, and in another light.
 HELD_ROUNDS = 2
+# Of so many rounds one is in the photos' own light.
+PLAIN_EVERY = 3
 # What a file of the cache holds beside the window: the head's inputs.
 PARTS = ("features0", "features1", "features2", "features3", "colors")
 BATCH = 16
@@ -64,13 +67,15 @@ def cache(
     fast = has_fast_bfloat16(torch.device("cpu"))
     vgg = VGGFeatures(LAYERS, dtype=torch.bfloat16 if fast else torch.float32)
     for round_ in range(rounds):
-        parts = {"train": training, "held": held if round_ < HELD_ROUNDS else []}
-        for part, numbers in parts.items():
+        views = [("train", training, SHAPES), ("small", training, SMALL_SHAPES)]
+        if round_ < HELD_ROUNDS:
+            views.append(("held", held, None))
+        for part, numbers, shapes in views:
             (folder / f"{part}{round_}").mkdir(parents=True, exist_ok=True)
             for number in numbers:
                 path = folder / f"{part}{round_}" / f"{number}.safetensors"
                 if not path.exists():
-                    entry = features_of(photos, number, part == "train", round_, vgg)
+                    entry = features_of(photos, number, shapes, round_, vgg)
                     save_file(entry, path.with_suffix(".part"))
                     path.with_suffix(".part").rename(path)
         print(f"round {round_} is done", flush=True)
@@ -78,19 +83,40 @@ def cache(
 
 @torch.inference_mode()
 def features_of(
-    photos: Path, number: str, training: bool, round_: int, vgg: VGGFeatures
+    photos: Path,
+    number: str,
+    shapes: tuple[tuple[int, int], ...] | None,
+    round_: int,
+    vgg: VGGFeatures,
 ) -> dict[str, torch.Tensor]:
-    """A photo's features in one light, float16, and the window that was seen."""
+    """A photo's features in one light, and the window that was seen.
+
+    With shapes, some window of it at one of these; else all of it, as large as the head sees it.
+    """
     random = np.random.default_rng([round_, int(number)])
     photo = read_photo(photos, number)
     window, image = WHOLE, photo
-    if training:
-        window, shape = some_window(*photo.shape[-2:], random)
-        image = cut(photo, window, SHAPES[shape])
-    image = seen(pushed(image, random) if round_ > 0 else image)
-    found = scene_features(vgg, image[None])
-    entry = {name: x[0].half().contiguous() for name, x in zip(PARTS, found, strict=True)}
-    return entry | {"window": torch.tensor(astuple(window), dtype=torch.float32)}
+    if shapes is not None:
+        window, shape = some_window(*photo.shape[-2:], shapes, random)
+        image = cut(photo, window, shape)
+    image = pushed(image, random) if round_ % PLAIN_EVERY > 0 else image
+    found = scene_features(vgg, (seen(image) if shapes is None else image)[None])
+    entry = {"window": torch.tensor(astuple(window), dtype=torch.float32)}
+    for name, x in zip(PARTS, found, strict=True):
+        entry |= packed(name, x[0])
+    return entry
+
+
+def packed(name: str, x: Tensor) -> dict[str, Tensor]:
+    """Planes (C, h, w), not negative, in a byte a value, with their largest values."""
+    most = x.amax((1, 2)).clamp_min(1e-6)
+    levels = (x / most[:, None, None] * 255).round().byte()
+    return {name: levels.contiguous(), f"{name}.most": most}
+
+
+def unpacked(entry: dict[str, Tensor], name: str) -> Tensor:
+    """The planes again, float32."""
+    return entry[name] * (entry[f"{name}.most"][:, None, None] / 255)
 
 
 @app.command()
@@ -140,7 +166,7 @@ def train(
 def shapes_of(folder: Path, training: list[str]) -> dict[tuple[int, ...], list[Path]]:
     """The files of complete rounds by the shape of what they hold."""
     found: dict[tuple[int, ...], list[Path]] = {}
-    for part in sorted(folder.glob("train*")):
+    for part in sorted([*folder.glob("train*"), *folder.glob("small*")]):
         paths = [part / f"{number}.safetensors" for number in training]
         for path in paths if all(path.exists() for path in paths) else []:
             with safe_open(path, "pt") as file:
@@ -171,7 +197,7 @@ def batches_of(
 def read(paths: list[Path], targets: dict[str, Tensor]) -> tuple[list[Tensor], Tensor]:
     """The head's inputs and what it should say."""
     entries = [load_file(path) for path in paths]
-    features = [torch.stack([entry[part] for entry in entries]).float() for part in PARTS]
+    features = [torch.stack([unpacked(entry, part) for entry in entries]) for part in PARTS]
     wanted = []
     for path, entry in zip(paths, entries, strict=True):
         *edges, mirrored = entry["window"].tolist()

@@ -14,7 +14,8 @@ def segment(
     content: Annotated[Path, typer.Argument(metavar="CONTENT", help="The photo to restyle.")],
     style: Annotated[Path, typer.Argument(metavar="STYLE", help="The photo whose style it gets.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for content.png and style.png.")
+        Path,
+        typer.Option("--output", "-o", help="Folder for content.png, style.png and regions.json."),
     ],
     size: Annotated[int | None, typer.Option(help="Pixels of the longer side.")] = None,
     regions_from: Annotated[
@@ -26,22 +27,26 @@ def segment(
 ) -> None:
     """Write the regions that CONTENT and STYLE share as label maps, to edit and pass back.
 
-    `pydpst stylize` takes them as --content-mask and --style-mask.
+    `pydpst stylize` takes them as --content-mask and --style-mask. How regions are called, for
+    --strength and --lock, stands in regions.json beside them, to edit as well.
     """
     from rich.console import Console
     from rich.table import Table
 
     from pydpst.photos.image import load_image, save_image
     from pydpst.photos.resizing import resize
+    from pydpst.photos.writing import write_whole
     from pydpst.regions.mask_colors import label_image
+    from pydpst.regions.names_file import NAMES_FILE, names_json
     from pydpst.transfer.pair import find_regions
 
     if output.exists() and not output.is_dir():
         raise ValueError(f"the output {output} is a file; it must be a folder.")
     model = None if segmentation_model is None else Path(segmentation_model)
-    written = [output / f"{name}.png" for name in ("content", "style")]
+    written = [output / name for name in ("content.png", "style.png")]
     check_files(
-        {"CONTENT": content, "STYLE": style, "--segmentation-model": model}, {"--output": written}
+        {"CONTENT": content, "STYLE": style, "--segmentation-model": model},
+        {"--output": [*written, output / NAMES_FILE]},
     )
     photos = [load_image(content, "content"), load_image(style, "style")]
     if size is not None:
@@ -49,9 +54,19 @@ def segment(
     regions = find_regions(photos[0], photos[1], regions_from, segmentation_model)
     output.mkdir(parents=True, exist_ok=True)
     table = Table("region", "of content", "of style", box=None)
+    shown = bool(regions.matches)
+    if shown:
+        for column in ("content shows", "styled after", "confidence"):
+            table.add_column(column)
     for label, name in enumerate(regions.names):
         shares = [(labels == label).float().mean() for labels in (regions.content, regions.style)]
-        table.add_row(name, *(f"{share:.0%}" for share in shares))
+        row = [name, *(f"{share:.0%}" for share in shares)]
+        if shown:
+            match = regions.matches[label]
+            row += [", ".join(sorted(match.content)), ", ".join(sorted(match.style))]
+            row.append(f"{match.confidence:.2f}")
+        table.add_row(*row)
     for labels, path in zip((regions.content, regions.style), written, strict=True):
         save_image(label_image(labels, regions.names), path)
+    write_whole(output / NAMES_FILE, names_json(regions).encode())
     Console().print(table)

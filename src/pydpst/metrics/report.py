@@ -82,6 +82,13 @@ def measures(evaluation: Evaluation) -> list[Measure]:
             "no affine map of the content's colours in 3×3 windows explains (Levin et al. 2008; "
             "Luan et al. 2017).",
         ),
+        Measure(
+            "rating",
+            f"{evaluation.rating:.2f}",
+            f"1 to 10; the content {evaluation.content_rating:.2f}",
+            "How people would rate the photo, by a head over VGG-16's features that has learned it "
+            "from a network (Talebi and Milanfar 2018): it knows faults better than beauty.",
+        ),
     ]
 
 

@@ -41,6 +41,11 @@ class PhotoTab:
             gr.Markdown("Paint over them with a region's colour to correct them; erase to undo.")
             with gr.Row():
                 self.editors = [region_editor("content"), region_editor("style")]
+            with gr.Row():
+                self.merging = gr.Dropdown(
+                    [], multiselect=True, label="Merge regions", elem_classes="merging"
+                )
+                self.merge = gr.Button("Merge", scale=0)
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
                 self._build_options()
@@ -81,9 +86,17 @@ class PhotoTab:
             self.download = gr.DownloadButton("Download", interactive=False)
 
     def _listen(self, session: gr.State) -> None:
-        about_regions = [self.area, *self.editors, *self.by_region, self.status, self.run]
+        about_regions = [
+            self.area,
+            *self.editors,
+            self.merging,
+            *self.by_region,
+            self.status,
+            self.run,
+        ]
         for photo, role in ((self.content, "content"), (self.style, "style")):
             on_photo(photo, role, session, self.find, about_regions)
+        self.merge.click(self.join, [session, self.merging], about_regions)
         options = [self.strength, self.method, self.size, self.steps, *self.by_region]
         self.run.click(
             self.restyle,
@@ -101,10 +114,21 @@ class PhotoTab:
             return {
                 self.area: gr.update(visible=False),
                 **dict.fromkeys(self.editors),
+                self.merging: gr.update(choices=[], value=[]),
                 **{slider: gr.update(visible=False) for slider in self.by_region},
                 self.status: _NO_PHOTOS,
                 self.run: gr.update(interactive=False),
             }
+        return self._shown(session, regions)
+
+    def join(self, session: Session, names: list[str]) -> Updates:
+        """Makes regions one; what was painted is gone."""
+        try:
+            return self._shown(session, session.merge(names))
+        except ValueError as error:
+            raise shown_error(error) from None
+
+    def _shown(self, session: Session, regions: Regions) -> Updates:
         names = regions.names
         overlays = session.overlays()
         return {
@@ -113,13 +137,14 @@ class PhotoTab:
                 editor: {"background": overlay, "layers": [], "composite": None}
                 for editor, overlay in zip(self.editors, overlays, strict=True)
             },
+            self.merging: gr.update(choices=names, value=[]),
             **{
                 slider: _share(regions, names.index(name))
                 if name in names
                 else gr.update(visible=False)
                 for name, slider in zip(SCENE_NAMES, self.by_region, strict=True)
             },
-            self.status: _found(names),
+            self.status: _found(regions),
             self.run: gr.update(interactive=True),
         }
 
@@ -162,8 +187,16 @@ class PhotoTab:
             raise shown_error(error) from None
 
 
-def _found(names: list[str]) -> str:
-    return f"{len(names)} regions found: {', '.join(names)}." if names[1:] else "One region found."
+def _found(regions: Regions) -> str:
+    """What the regions are called, how sure they are, and what they are styled after."""
+    if len(regions.names) == 1:
+        return "One region found."
+    told = [
+        f"**{match.name}** ({', '.join(sorted(match.content))} after "
+        f"{', '.join(sorted(match.style))}, {match.confidence:.0%} sure)"
+        for match in regions.matches
+    ]
+    return f"{len(regions.names)} regions found: {'; '.join(told or regions.names)}."
 
 
 def _share(regions: Regions, label: int) -> Any:

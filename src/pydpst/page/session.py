@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from queue import SimpleQueue
@@ -140,9 +140,18 @@ class Session:
             device = choose_device(None)
             content, style = (photo.to(device) for photo in self._pair())
             found = find_regions(content, style)
-            self.regions = Regions(
-                found.content.cpu(), found.style.cpu(), found.names, found.shared
-            )
+            self.regions = replace(found, content=found.content.cpu(), style=found.style.cpu())
+        return self.regions
+
+    def merge(self, names: list[str]) -> Regions:
+        """The regions found, with some of them as one, under the first's name.
+
+        Raises:
+            ValueError: for fewer than two regions.
+        """
+        if self.regions is None:
+            raise ValueError("there are no regions yet; give both photos first.")
+        self.regions = self.regions.merged(names)
         return self.regions
 
     def overlays(self) -> list[np.ndarray[Any, Any]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,10 @@ import torch
 from torch import Tensor
 
 from pydpst.photos.decode import Source
-from pydpst.regions.mask_colors import NAMED_COLORS
+from pydpst.regions.mask_colors import NAMED_COLORS, color_of
 from pydpst.regions.mask_files import LabelMap, packed, read_label_map
 from pydpst.regions.masks import Regions
+from pydpst.regions.names_file import read_names
 
 _Array = np.ndarray[Any, Any]
 
@@ -183,7 +186,8 @@ def label_maps(content: Tensor, style: Tensor, masks: MaskPair, size: int | None
 
     Masks are images in the colours of Luan et al. 2017 or any other flat colours, images of class
     numbers in one grey channel (of 8 or 16 bits), or arrays of integers. Anti-aliased and
-    compressed ones are understood: a pixel takes the nearest colour that fills an area. A mask of
+    compressed ones are understood: a pixel takes the nearest colour that fills an area. A file
+    regions.json beside the content's says how colours are called. A mask of
     another size than its photo is resized if the aspect agrees.
 
     Args:
@@ -206,7 +210,22 @@ def label_maps(content: Tensor, style: Tensor, masks: MaskPair, size: int | None
         )
     ]
     labels, names = _labels_of(fitted)
+    if isinstance(masks.content, str | os.PathLike):
+        names = _called(names, read_names(Path(masks.content).parent))
     return _shared(labels[0], labels[1], names)
+
+
+def _called(names: list[str], given: dict[str, str]) -> list[str]:
+    """The names of colours, or what the file beside the maps calls them."""
+    named = {name: np.array(color_of(code)) for code, name in given.items()}
+    found = []
+    for name in names:
+        if name in NAMED_COLORS or name.startswith("#"):
+            color = np.array(color_of(name))
+            near = (other for other, x in named.items() if np.abs(color - x).max() <= _SAME_COLOR)
+            name = next(near, name)
+        found.append(name)
+    return found
 
 
 def _shared(content: _Array, style: _Array, names: list[str]) -> Regions:

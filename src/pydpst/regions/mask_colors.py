@@ -39,6 +39,14 @@ REGION_NAMES = tuple(MASK_COLORS)
 SCENE_NAMES = tuple(SCENE_COLORS)
 
 
+def color_of(name: str) -> tuple[int, int, int]:
+    """The colour, from 0 to 255, of a region's name: one of `NAMED_COLORS`, or #rrggbb."""
+    if name in NAMED_COLORS:
+        return NAMED_COLORS[name]
+    red, green, blue = bytes.fromhex(name.removeprefix("#"))
+    return red, green, blue
+
+
 def label_image(labels: Tensor, names: list[str]) -> Tensor:
     """A label map in the colours that its regions are named after, as `label_maps` reads it.
 
@@ -49,8 +57,5 @@ def label_image(labels: Tensor, names: list[str]) -> Tensor:
     Returns:
         (3, H, W) in [0, 1].
     """
-    colors = [
-        NAMED_COLORS.get(name) or tuple(bytes.fromhex(name.removeprefix("#"))) for name in names
-    ]
-    palette = torch.tensor([*colors, (96, 0, 0)]) / 255
+    palette = torch.tensor([*map(color_of, names), (96, 0, 0)]) / 255
     return palette[labels].permute(2, 0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from pydpst.matting.guided import EnlargedPlanes, box_mean, guided_filter
 from pydpst.matting.laplacian import MattingLaplacian
 from pydpst.photos.resizing import resize
 from pydpst.regions.mask_colors import REGION_NAMES
+from pydpst.regions.pairing import Match, joined
 
 # The longer side of the copy in which masks are filtered.
 _FILTERED_SIZE = 320
@@ -31,12 +33,18 @@ class Regions:
         style: labels (H', W'), int64, below `shared`; -1 for what the content does not have.
         names: the regions that both photos have first, then those of the content alone.
         shared: how many both have.
+        undecided: for content and style (R, h, w) and (R', h', w'), coarse: the shares that several
+            regions have of pixels which no edge gives to one of them; None is none.
+        matches: of the shared regions, what each shows in both photos and how sure that is; empty
+            where that is not known.
     """
 
     content: Tensor
     style: Tensor
     names: list[str]
     shared: int
+    undecided: tuple[Tensor, Tensor] | None = None
+    matches: tuple[Match, ...] = ()
 
     def masks(self, content: Tensor, style: Tensor, refine: bool = False) -> tuple[Tensor, Tensor]:
         """Soft masks of all the content's regions, and of the style's shared ones.
@@ -51,9 +59,44 @@ class Regions:
             (len(names), h, w) and (shared, h', w'), float32.
         """
         found = refined_masks if refine else followed_masks
-        return (
+        masks = (
             found(resized_labels(self.content, content), content, len(self.names)),
             soft_masks(resized_labels(self.style, style), style, self.shared),
+        )
+        if self.undecided is None:
+            return masks
+        return _mixed(masks[0], self.undecided[0]), _mixed(masks[1], self.undecided[1])
+
+    def merged(self, names: Sequence[str]) -> Regions:
+        """The same with some of the shared regions as one, which has the first's name.
+
+        Raises:
+            ValueError: for fewer than two regions, or one that both photos do not have.
+        """
+        shared = self.names[: self.shared]
+        if len(set(names)) < 2 or not set(names) <= set(shared):
+            raise ValueError(
+                f"the regions to merge are {', '.join(names) or 'none'}; they must be two or more "
+                f"of {', '.join(shared)}."
+            )
+        into, gone = self.names.index(names[0]), {self.names.index(name) for name in names[1:]}
+        kept = [label for label in range(len(self.names)) if label not in gone]
+        new = [kept.index(into if label in gone else label) for label in range(len(self.names))]
+        # The last is for what is in no region, -1.
+        renumbered = torch.tensor([*new, -1], device=self.content.device)
+        undecided = None
+        if self.undecided is not None:
+            undecided = _added(self.undecided[0], new), _added(self.undecided[1], new)
+        matches = list(self.matches)
+        if matches:
+            matches[into] = joined([matches[label] for label in (into, *sorted(gone))])
+        return Regions(
+            renumbered[self.content],
+            renumbered[self.style],
+            [self.names[label] for label in kept],
+            self.shared - len(gone),
+            undecided,
+            tuple(match for label, match in enumerate(matches) if label not in gone),
         )
 
     def hard_masks(self) -> tuple[Tensor, Tensor]:
@@ -63,6 +106,19 @@ class Regions:
             for labels in (self.content, self.style)
         )
         return content, style
+
+
+def _added(planes: Tensor, new: Sequence[int]) -> Tensor:
+    """Planes (R, h, w) with those of one new number added up."""
+    of_planes = torch.tensor(new[: len(planes)], device=planes.device)
+    sums = planes.new_zeros(int(of_planes.max()) + 1, *planes.shape[1:])
+    return sums.index_add(0, of_planes, planes)
+
+
+def _mixed(masks: Tensor, undecided: Tensor) -> Tensor:
+    """Masks (R, h, w) with the coarse shares of undecided pixels."""
+    shares = F.interpolate(undecided[None].to(masks), masks.shape[-2:], mode="bilinear")[0]
+    return masks * (1 - shares.sum(0, keepdim=True)).clamp_min(0) + shares
 
 
 def resized_labels(labels: Tensor, photo: Tensor) -> Tensor:
@@ -129,7 +185,7 @@ def followed_masks(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
     inside = torch.where(
         sure.sum((1, 2), keepdim=True) > _LEAST_INSIDE * labels.numel(), sure, hard
     )
-    belonging = box_mean(share, reach) * _likelihood(photo, inside)
+    belonging = box_mean(share, reach) * color_likelihood(photo, inside)
     belonging = belonging / belonging.sum(0, keepdim=True).clamp_min(1e-12)
     return _of_regions(guided_filter(photo, torch.where(near, belonging, hard), radius=4, eps=1e-3))
 
@@ -140,7 +196,7 @@ def _of_regions(soft: Tensor) -> Tensor:
     return (soft / soft.sum(0, keepdim=True).clamp_min(1e-6))[1:]
 
 
-def _likelihood(photo: Tensor, masks: Tensor) -> Tensor:
+def color_likelihood(photo: Tensor, masks: Tensor) -> Tensor:
     """How common each pixel's colour is inside each mask (R, H, W), by smoothed histograms."""
     # The root tells dark colours apart: night photos have hardly any others.
     red, green, blue = (photo.clamp(0, 1).sqrt() * (_BINS - 1e-3)).long().unbind()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,8 +31,8 @@ LEAST_CERTAINTY = 0.6
 # A border lies on an edge if the colours on either side of it differ by this, in the median.
 LEAST_STEP = 0.035
 # The most that a region's colours are stretched to its partner's: beyond, noise is what is seen.
-# More is fine where the photos as wholes ask for it.
-MOST_GAIN = 4.0
+# More is fine where the photos as wholes ask for it. (A grade starts from slopes of at most 4.)
+MOST_GAIN = 6.0
 _MORE_GAIN = 1.25
 # What is brighter than its neighbour by a step must not become darker by this, in the median.
 MOST_INVERSION = 0.3
@@ -65,11 +65,24 @@ class Match:
         name: that of the content's largest, or "whole".
         content: the groups.
         style: likewise.
+        confidence: the mean probability of the region's cells, in the photo where it is less; 1 for
+            the whole.
     """
 
     name: str
     content: frozenset[str]
     style: frozenset[str]
+    confidence: float
+
+
+def joined(matches: Sequence[Match]) -> Match:
+    """Several as one, with the first's name; it is as sure as the least sure of them."""
+    return Match(
+        matches[0].name,
+        frozenset().union(*(match.content for match in matches)),
+        frozenset().union(*(match.style for match in matches)),
+        min(match.confidence for match in matches),
+    )
 
 
 def pair_groups(content: Seen, style: Seen, linear: LinearMap | None = None) -> list[Match]:
@@ -89,15 +102,19 @@ def pair_groups(content: Seen, style: Seen, linear: LinearMap | None = None) -> 
         The matches. A group in none of them belongs to the one that its cells find most probable.
     """
     mine, theirs = present(content), present(style)
-    matches = _by_meaning(mine, theirs)
+    matches = _by_meaning(mine, theirs, _without_edge(content, list(mine)))
     while matches is not None and len(matches) > 1:
         wrong = _worst(matches, content, style, linear)
         if wrong is None:
             break
         matches = _merged(matches, *wrong)
     if not matches or len(matches) == 1:
-        return [Match("whole", frozenset(mine), frozenset(theirs))]
-    return [Match(max(c, key=mine.__getitem__), c, s) for c, s in matches]
+        return [Match("whole", frozenset(mine), frozenset(theirs), 1.0)]
+    certainty = _certainty(*_sums_and_masks(matches, content, style), len(matches)).tolist()
+    return [
+        Match(max(mine_, key=mine.__getitem__), mine_, theirs_, sure)
+        for (mine_, theirs_), sure in zip(matches, certainty, strict=True)
+    ]
 
 
 def present(photo: Seen) -> dict[str, float]:
@@ -115,8 +132,24 @@ def present(photo: Seen) -> dict[str, float]:
 _Groups = tuple[frozenset[str], frozenset[str]]
 
 
-def _by_meaning(mine: dict[str, float], theirs: dict[str, float]) -> list[_Groups] | None:
-    """Pairs groups by their names and by `NEAREST`; None if the photos can only go as a whole."""
+def _without_edge(photo: Seen, names: list[str]) -> list[tuple[str, str]]:
+    """Groups whose border lies on no edge of the photo: one of them is wrong, or both."""
+    hard = _hard(photo.probabilities[[GROUPS.index(name) for name in names]])
+    return [
+        (names[first], names[second])
+        for first in range(len(names))
+        for second in range(first)
+        if not _has_edge(photo, hard[first], hard[second])
+    ]
+
+
+def _by_meaning(
+    mine: dict[str, float], theirs: dict[str, float], together: list[tuple[str, str]]
+) -> list[_Groups] | None:
+    """Pairs groups by their names and by `NEAREST`; None if the photos can only go as a whole.
+
+    Of the content's groups that go together, the smaller goes with the larger, or any with the sky.
+    """
     partner = {name: name for name in mine if name in theirs}
     for name in sorted(set(mine) - set(partner), key=lambda name: -mine[name]):
         near = [other for other in NEAREST[name] if other in theirs]
@@ -130,6 +163,9 @@ def _by_meaning(mine: dict[str, float], theirs: dict[str, float]) -> list[_Group
         return None
     largest = max(grounded, key=mine.__getitem__)
     partner |= {name: partner[largest] for name in alone}
+    for pair in together:
+        less, more = sorted(pair, key=lambda name: (name == "sky", mine[name]))
+        partner[less] = partner[more]
     style_of = {name: {name} for name in set(partner.values())}
     # What the content lacks still says what the style looks like.
     for name in set(theirs) - set(style_of):
@@ -166,44 +202,50 @@ def _worst(
     matches: list[_Groups], content: Seen, style: Seen, linear: LinearMap | None
 ) -> tuple[int, int] | None:
     """Two regions that must be one, or None: the first that is wrong, and where it belongs."""
+    sums, hard = _sums_and_masks(matches, content, style)
+    certainty = _certainty(sums, hard, len(matches))
+    least = int(certainty.argmin())
+    if certainty[least] < LEAST_CERTAINTY:
+        return least, _next(sums, hard, least, matches)
+    for first in range(len(matches)):
+        for second in range(first):
+            if not _has_edge(content, hard[0][first], hard[0][second]):
+                return first, second
+    return None if linear is None else _extreme(matches, sums, hard, content, style, linear)
+
+
+def _sums_and_masks(
+    matches: list[_Groups], content: Seen, style: Seen
+) -> tuple[list[Tensor], list[Tensor]]:
+    """The regions' probabilities in both photos, and the masks of where each is the largest."""
     sums = [
         region_sums(photo, [match[side] for match in matches])
         for side, photo in enumerate((content, style))
     ]
-    hard = [F.one_hot(x.argmax(0), len(x)).permute(2, 0, 1).float() for x in sums]
-    certainty = _certainty(sums, hard, len(matches))
-    least = int(certainty.argmin())
-    if certainty[least] < LEAST_CERTAINTY:
-        return least, _next(sums, hard, least, len(matches))
-    for first in range(len(matches)):
-        for second in range(first):
-            step = _median(_across(content.colors, hard[0][first], hard[0][second]).abs().amax(0))
-            if step is not None and step < LEAST_STEP:
-                return first, second
-    return None if linear is None else _extreme(sums, hard, content, style, linear, len(matches))
+    return sums, [_hard(x) for x in sums]
 
 
 def _extreme(
+    matches: list[_Groups],
     sums: list[Tensor],
     hard: list[Tensor],
     content: Seen,
     style: Seen,
     linear: LinearMap,
-    count: int,
 ) -> tuple[int, int] | None:
     """Two regions of which one would be stretched too far, or that would swap their brightness."""
     colors = [photo.colors.flatten(1) for photo in (content, style)]
     ones = [torch.ones_like(x[0]) for x in colors]
     most = max(MOST_GAIN, _MORE_GAIN * _gain(linear(colors[0], colors[1], ones[0], ones[1])[0]))
     graded = []
-    for index in range(count):
+    for index in range(len(matches)):
         weights = [share[index].flatten() for share in sums]
         matrix, offset = linear(colors[0], colors[1], weights[0], weights[1])
         if _gain(matrix) > most:
-            return index, _next(sums, hard, index, count)
+            return index, _next(sums, hard, index, matches)
         mapped = matrix @ colors[0].to(matrix) + offset[:, None]
         graded.append(mapped.clamp(0, 1).float().view_as(content.colors))
-    for first in range(count):
+    for first in range(len(matches)):
         for second in range(first):
             masks = hard[0][first], hard[0][second]
             before = _across(content.colors, *masks).mean(0)
@@ -212,6 +254,17 @@ def _extreme(
             if swapped is not None and swapped < -MOST_INVERSION:
                 return first, second
     return None
+
+
+def _hard(shares: Tensor) -> Tensor:
+    """Masks (R, h, w), 1 where the share is the largest."""
+    return F.one_hot(shares.argmax(0), len(shares)).permute(2, 0, 1).float()
+
+
+def _has_edge(photo: Seen, first: Tensor, second: Tensor) -> bool:
+    """Whether the border of two masks (h, w) lies on an edge; so it does if they have none."""
+    step = _median(_across(photo.colors, first, second).abs().amax(0))
+    return step is None or step >= LEAST_STEP
 
 
 def _gain(matrix: Tensor) -> float:
@@ -228,13 +281,15 @@ def _certainty(sums: list[Tensor], hard: list[Tensor], count: int) -> Tensor:
     return torch.minimum(*found)
 
 
-def _next(sums: list[Tensor], hard: list[Tensor], index: int, count: int) -> int:
-    """The region that another's cells find next most probable, in both photos."""
-    votes = torch.zeros(count)
+def _next(sums: list[Tensor], hard: list[Tensor], index: int, matches: list[_Groups]) -> int:
+    """The region that another's cells find next most probable, in both photos; the sky last."""
+    votes = torch.zeros(len(matches))
     for share, mask in zip(sums, hard, strict=True):
         area = mask[index].sum().clamp_min(1)
-        votes += (share * mask[index])[:count].sum((1, 2)) / area
-    votes[index] = -1
+        votes += (share * mask[index])[: len(matches)].sum((1, 2)) / area
+    # Grades of a sky and of what stands before it differ most.
+    votes -= torch.tensor([float("sky" in match[0]) for match in matches]) * len(sums)
+    votes[index] = -torch.inf
     return int(votes.argmax())
 
 

@@ -30,9 +30,9 @@ GROUPS = (
     "vehicle",
 )
 # Photos are seen at this area, in pixels, whatever their aspect.
-SEEN_AREA = 192 * 256
+SEEN_AREA = 256 * 320
 # A panorama's longer side, at most.
-_LONGEST = 640
+_LONGEST = 832
 LAYERS = ("conv2_2", "conv3_3", "conv4_3", "conv5_1")
 _CHANNELS = (128, 256, 512, 512)
 # To how many channels each layer is reduced: shallow ones say little of what is seen.
@@ -160,7 +160,7 @@ def scene_probabilities(photos: Sequence[Tensor]) -> list[Tensor]:
 
     Returns:
         For each photo the probabilities of `GROUPS`, (9, h, w), float32 on the CPU, on a grid of
-        about 24 by 32 cells.
+        about 32 by 40 cells.
     """
     head = _head()
     found = []

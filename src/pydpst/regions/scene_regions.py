@@ -9,9 +9,10 @@ from torch import Tensor
 from pydpst.photos.resizing import resize
 from pydpst.regions.masks import Regions, resized_labels
 from pydpst.regions.outlines import follow_colors
-from pydpst.regions.pairing import LinearMap, Seen, pair_groups, region_sums
+from pydpst.regions.pairing import LinearMap, Match, Seen, pair_groups, region_sums
 from pydpst.regions.plain import plain_background
 from pydpst.regions.scene import scene_probabilities
+from pydpst.regions.undecided import undecided
 
 # Borders are found at this size.
 _OUTLINES_SIZE = 512
@@ -41,18 +42,26 @@ def scene_regions(content: Tensor, style: Tensor, linear: LinearMap | None = Non
     if len(matches) > 1:
         parts = [[match.content for match in matches], [match.style for match in matches]]
         shares = [region_sums(view, part) for view, part in zip(seen, parts, strict=True)]
-        return _outlined(photos, shares, [match.name for match in matches])
+        return _outlined(photos, shares, matches)
     plain = [plain_background(view.colors) for view in seen]
     shares = [torch.stack([x, 1 - x]) for x in plain if x is not None]
     if len(shares) == len(photos):
-        return _outlined(photos, shares, ["background", "object"])
+        return _outlined(photos, shares, _plain_matches(shares))
     whole = [torch.zeros(x.shape[-2:], dtype=torch.int64, device=x.device) for x in photos]
-    return Regions(whole[0], whole[1], [matches[0].name], 1)
+    return Regions(whole[0], whole[1], [matches[0].name], 1, matches=tuple(matches))
 
 
-def _outlined(photos: list[Tensor], shares: list[Tensor], names: list[str]) -> Regions:
+def _plain_matches(shares: list[Tensor]) -> list[Match]:
+    confidence = min(float(x.amax(0).mean()) for x in shares)
+    return [
+        Match(name, frozenset([name]), frozenset([name]), confidence)
+        for name in ("background", "object")
+    ]
+
+
+def _outlined(photos: list[Tensor], shares: list[Tensor], matches: list[Match]) -> Regions:
     """Label maps of coarse shares (R, h, w), the largest region first; what is beyond is none."""
-    labels = []
+    labels, mixed = [], []
     for photo, share in zip(photos, shares, strict=True):
         share = (share / share.sum(0, keepdim=True).clamp_min(1e-6)).to(photo.device)
         small = resize(photo, _OUTLINES_SIZE)
@@ -60,7 +69,16 @@ def _outlined(photos: list[Tensor], shares: list[Tensor], names: list[str]) -> R
         inner = 1 - F.max_pool2d(F.pad(1 - sure, (1, 1, 1, 1), mode="replicate"), 3, 1)
         found = follow_colors(share, share * sure, small, inner).argmax(0)
         labels.append(resized_labels(found, photo))
-    order = torch.bincount(labels[0].flatten(), minlength=len(names)).argsort(descending=True)
-    rank = torch.full((len(names) + 1,), -1, device=order.device)
+        mixed.append(undecided(share, photo))
+    order = torch.bincount(labels[0].flatten(), minlength=len(matches)).argsort(descending=True)
+    rank = torch.full((len(matches) + 1,), -1, device=order.device)
     rank[order] = torch.arange(len(order), device=order.device)
-    return Regions(rank[labels[0]], rank[labels[1]], [names[k] for k in order.tolist()], len(names))
+    kept = order.tolist()
+    return Regions(
+        rank[labels[0]],
+        rank[labels[1]],
+        [matches[k].name for k in kept],
+        len(matches),
+        (mixed[0][kept], mixed[1][kept]),
+        tuple(matches[k] for k in kept),
+    )

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pydpst.losses.aesthetic import Aesthetics
 from pydpst.losses.content import CONTENT_LAYERS, ContentLoss
 from pydpst.losses.gram import pixel_features
 from pydpst.losses.photorealism import PhotorealismLoss
@@ -45,8 +46,9 @@ _LEAST_SIDE = 32
 _SAMPLE_SIDE = 120
 # Masks that are nowhere do not divide by 0.
 _FAINT = 1e-6
-# A style loss this small is as good as none: content and style are one photo.
-_NOTHING = 1e-3
+# Two photos are one if copies of this side differ by less than so many levels of 8 bits; regions
+# that are found twice, if they differ by less than this share.
+_COPY_SIDE, _SAME_LEVELS, _SAME_SHARE = 32, 2, 0.2
 # A level ends when its loss fell by less than this share over so many steps.
 _STALLED = 2e-3
 _PATIENCE = 6
@@ -118,7 +120,7 @@ def find_grade(
         masks: (R, H, W), soft, in [0, 1].
         style_masks: (R, H', W').
         vgg: gives CONTENT_LAYERS and STYLE_LAYERS.
-        weights: of the losses style, content, photorealism and tv.
+        weights: of the losses style, content, photorealism, tv and aesthetic.
         whole_share: as for `losses.StyleLoss`.
         steps: how many, at most, over all sizes.
         from_content: whether to start from the content as it is, not from its linear transfer.
@@ -127,20 +129,40 @@ def find_grade(
         After each step the best grade so far, and the losses of the step and their weighted sum
         with the costs, total. The first comes before any step: the start.
     """
+    if _is_same(content, style, masks, style_masks):
+        yield Grade(torch.eye(3, 4).flatten().to(content).expand(len(masks), 1, -1)), {"total": 0.0}
+        return
     maps = RegionMaps(content, style, masks, style_masks)
     if from_content:
         maps.start = torch.eye(3, 4).to(content).expand_as(maps.start)
     costs = GradeCosts(maps, content, masks)
     samples = (_sample(content), _sample(masks)), (_sample(style), _sample(style_masks))
     theta = maps.zeros()
+    aesthetics = Aesthetics(content.device) if weights["aesthetic"] > 0 else None
     for size, share in grade_levels(steps):
-        level = _Level(content, style, masks, style_masks, size, vgg, whole_share)
+        level = _Level(content, style, masks, style_masks, size, vgg, whole_share, aesthetics)
         objective = _Objective(level, maps, costs, *samples, weights)
         for best, losses in _descend(objective, theta, share):
             theta = best
             yield Grade(maps(theta)), losses
-        if losses.get("style", 1.0) < _NOTHING or level.size >= max(content.shape[-2:]):
+        if level.size >= max(content.shape[-2:]):
             return
+
+
+def _is_same(content: Tensor, style: Tensor, masks: Tensor, style_masks: Tensor) -> bool:
+    """Whether both are one photo, and its regions are to look like themselves."""
+    aspects = [x.shape[-1] / x.shape[-2] for x in (content, style)]
+    if abs(aspects[0] / aspects[1] - 1) > 0.02:
+        return False
+    size = (_COPY_SIDE, _COPY_SIDE)
+    both = [
+        F.interpolate(torch.cat(planes)[None], size, mode="area")[0]
+        for planes in ((content, masks), (style, style_masks))
+    ]
+    change = (both[0] - both[1]).abs()
+    return bool(
+        change[:3].max() < _SAME_LEVELS / 255 and change[3:].mean((1, 2)).max() < _SAME_SHARE
+    )
 
 
 def _sample(planes: Tensor) -> Tensor:
@@ -161,11 +183,13 @@ class _Level:
         size: int,
         vgg: VGGFeatures,
         whole_share: float,
+        aesthetics: Aesthetics | None,
     ) -> None:
         sides = content.shape[-2:]
         # A panorama's small copy must not become a thread.
         self.size = max(size, math.ceil(_LEAST_SIDE * max(sides) / min(sides)))
         self.vgg = vgg
+        self._aesthetics = aesthetics
         self.content = resize(content, self.size)
         self.masks = _fitted(masks, self.content)
         style_sides = style.shape[-2:]
@@ -186,12 +210,15 @@ class _Level:
     def losses(self, image: Tensor) -> dict[str, Tensor]:
         """The losses of an image (3, h, w) in [0, 1] of this level's size."""
         features = self.vgg(image[None]) | pixel_features(image)
-        return {
+        found = {
             "style": self._style_loss(features),
             "content": self._content_loss(features),
             "photorealism": self._photorealism_loss(image),
             "tv": tv_loss(image),
         }
+        if self._aesthetics is not None:
+            found["aesthetic"] = self._aesthetics.loss(image)
+        return found
 
 
 def _fitted(masks: Tensor, photo: Tensor) -> Tensor:
@@ -256,7 +283,7 @@ def _descend(
         descent.tell(values["total"], gradient)
         history.append(descent.value)
         yield theta_of(descent.best), values
-        if values.get("style", 1.0) < _NOTHING or _has_stalled(history):
+        if _has_stalled(history):
             return
 
 

@@ -93,6 +93,10 @@ class Look:
     tv_weight: float = field(
         default=0.0, metadata=says("Look", "keeps neighbouring pixels alike, against noise")
     )
+    aesthetic_weight: float = field(
+        default=0.0,
+        metadata=says("Look", "asks for what people would rate better (NIMA); slower"),
+    )
     init: str | None = field(
         default=None,
         metadata=says(
@@ -133,7 +137,7 @@ class Look:
             raise ValueError(f"steps is {self.steps}; it must be a whole number of at least 1.")
         if self.size is not None:
             check_size(self.size)
-        for name in ("content", "style", "photorealism", "tv"):
+        for name in ("content", "style", "photorealism", "tv", "aesthetic"):
             weight = getattr(self, f"{name}_weight")
             if weight is not None and not 0 <= weight <= _LARGEST_WEIGHT:
                 raise ValueError(
@@ -182,4 +186,5 @@ class Look:
             "style": self.style_weight,
             "photorealism": _PHOTOREALISM[self.method] if given is None else given,
             "tv": self.tv_weight,
+            "aesthetic": self.aesthetic_weight,
         }

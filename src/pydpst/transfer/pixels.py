@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pydpst.losses.aesthetic import Aesthetics
 from pydpst.losses.content import CONTENT_LAYERS, ContentLoss
 from pydpst.losses.gram import pixel_features
 from pydpst.losses.photorealism import PhotorealismLoss
@@ -60,6 +61,8 @@ class Objective:
             content, style = (
                 vgg(photo[None]) | pixel_features(photo) for photo in (level.content, level.style)
             )
+        if "aesthetic" in self.weights:
+            self.aesthetics = Aesthetics(level.content.device)
         self.guide = level.content
         self.content = ContentLoss(content)
         self.style = StyleLoss(content, style, level.masks, level.style_masks, whole_share)
@@ -73,6 +76,7 @@ class Objective:
             "style": lambda: self.style(features),
             "photorealism": lambda: self.photorealism(image),
             "tv": lambda: tv_loss(image),
+            "aesthetic": lambda: self.aesthetics.loss(image),
         }
         losses = {name: terms[name]() for name in self.weights}
         total = torch.stack([self.weights[name] * loss for name, loss in losses.items()]).sum()
