@@ -18,8 +18,10 @@ _TOKEN, _HEADS = 128, 4
 # The statistics of a cell: means of RGB, of OKLab and of its products, of the knots' weights and
 # of these times RGB, of RGB's products.
 _PLANES = 3 + 3 + 6 + KNOTS + 3 * KNOTS + 6
-# Of these, what a token shows of its colours: means of OKLab and roots of its moments.
-_SHOWN = 9
+# Of these, what a token shows of its colours: means of OKLab and roots of its moments, and RGB.
+_SHOWN = 12
+# What knots are told of a cell: its colours, and how those that each head found differ.
+_CARRIED = (1 + _HEADS) * _SHOWN
 _PRODUCTS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 # Squared deviations below this are no contrast that could be stretched; slopes beyond are none.
 _LEAST_VARIANCE, _STEEPEST = 1e-3, 3.0
@@ -66,11 +68,12 @@ class LookReader(nn.Module):
         self.whole = _perceptron(3 * (_PLANES - 6), 256, _TOKEN)
         self.match = _Attention(_TOKEN, _SHOWN)
         self.difference = _perceptron(2 * _TOKEN + (1 + 2 * _HEADS) * _SHOWN, 256, _TOKEN)
+        self.before_maps = nn.LayerNorm(3 * _TOKEN)
         self.blocks = nn.ModuleList(_Block(_TOKEN) for _ in range(2))
         self.knot = nn.Parameter(0.1 * torch.randn(KNOTS, _TOKEN))
         self.knot_colors = _perceptron(3 * 4, 64, _TOKEN)
-        self.gather = _Attention(_TOKEN, 0)
-        self.maps = _perceptron(3 * _TOKEN, 256, 13)
+        self.gather = _Attention(_TOKEN, _CARRIED)
+        self.maps = _perceptron(3 * _TOKEN + _HEADS * _CARRIED, 256, 14)
         last = self.maps[-1]
         assert isinstance(last, nn.Linear)
         nn.init.zeros_(last.weight)
@@ -112,25 +115,19 @@ class LookReader(nn.Module):
         matched, colors = self.match(content.tokens, style.tokens, wanted, _bias(style_shares))
         change = colors - shown.repeat(1, 1, _HEADS)
         found = self.difference(torch.cat([content.tokens, matched, shown, colors, change], 2))
-        x = content.tokens + found + whole[:, None]
+        x = content.tokens + found
         inside = _bias(shares)
         for block in self.blocks:
             x = block(x, inside)
         near = (_amounts(content.cells).mT + 0.02).log()
-        out = self._gathered(x, whole, _bias(shares) + near, own, theirs)
+        by_knot = torch.cat([_knots(own), _knots(theirs), _knots(theirs) - _knots(own)], 2)
+        knots = self.knot + self.knot_colors(by_knot)
+        carried = torch.cat([shown, change], 2)
+        gathered, raw = self.gather(knots, x, carried, _bias(shares) + near)
+        known = self.before_maps(torch.cat([knots, gathered, whole[:, None].expand_as(knots)], 2))
+        out = self.maps(torch.cat([known, raw], 2)).float()
         with torch.autocast(out.device.type, enabled=False):
-            return _as_maps(out, _linear_map(*means))
-
-    def _gathered(
-        self, x: Tensor, whole: Tensor, bias: Tensor, own: Tensor, theirs: Tensor
-    ) -> Tensor:
-        """What each knot gathers from the cells of its luminance, (B, K, 13)."""
-        colors = torch.cat([_knots(own), _knots(theirs), _knots(theirs) - _knots(own)], 2)
-        knots = self.knot + self.knot_colors(colors)
-        gathered, _ = self.gather(knots, x, None, bias)
-        pooled = whole[:, None].expand_as(knots)
-        found: Tensor = self.maps(torch.cat([knots, gathered, pooled], 2)).float()
-        return found
+            return _as_maps(out, _linear_map(*means), _shift_of(raw.float()))
 
 
 def _coarser(reading: Reading, shares: Tensor) -> tuple[Reading, Tensor]:
@@ -148,15 +145,23 @@ def _coarser(reading: Reading, shares: Tensor) -> tuple[Reading, Tensor]:
 _CENTRE = torch.tensor([1.0, 0.0, 0.0]).view(3, 1, 1)
 
 
-def _as_maps(out: Tensor, linear: Tensor) -> Tensor:
-    """Maps (B, K, 12) of the outputs (B, K, 13): a share of the linear map (B, 3, 4), and more.
+def _shift_of(raw: Tensor) -> Tensor:
+    """How RGB of the cells of a knot differs from what they found, (B, K, 3)."""
+    by_head = raw.reshape(*raw.shape[:2], _HEADS, 1 + _HEADS, _SHOWN)
+    return by_head[:, :, :, 1:, -3:].mean((2, 3)) / 2
 
-    What is added moves greys by a shift, and changes what differs from them by slopes.
+
+def _as_maps(out: Tensor, linear: Tensor, found: Tensor) -> Tensor:
+    """Maps (B, K, 12) of the outputs (B, K, 14).
+
+    They are a share of the linear map (B, 3, 4), a share of the shift that was found (B, K, 3), and
+    what is added: it moves greys by a shift, and changes what differs from them by slopes.
     """
-    trust = torch.sigmoid(out[..., 12, None, None] - 1)
+    trust = torch.sigmoid(out[..., 12, None, None] - 2)
+    share = torch.sigmoid(out[..., 13, None] - 1)
     identity = torch.eye(3, 4).to(out)
     grey = torch.linspace(0, 1, KNOTS, device=out.device, dtype=out.dtype)
-    shift = _SHIFT * out[..., :3]
+    shift = _SHIFT * out[..., :3] + share * found
     slopes = _SLOPE * out[..., 3:12].reshape(*out.shape[:2], 3, 3)
     constant = shift - slopes.sum(3) * grey[:, None]
     more = torch.cat([slopes, constant[..., None]], 3)
@@ -213,7 +218,7 @@ def _statistics(images: Tensor, lab: Tensor) -> Tensor:
 
 
 def _shown(cells: Tensor) -> Tensor:
-    """Of statistics (..., 50), the means of OKLab, its deviations and its covariances, scaled."""
+    """Of statistics (..., 50), OKLab's means, deviations and correlations, and RGB, scaled."""
     mean, products = cells[..., 3:6], cells[..., 6:12]
     deviation = (products[..., :3] - mean.square()).clamp_min(1e-6).sqrt()
     mixed = torch.stack(
@@ -223,7 +228,8 @@ def _shown(cells: Tensor) -> Tensor:
         [deviation[..., i] * deviation[..., j] + 1e-4 for _, (i, j) in _MIXED], -1
     )
     scale = mean.new_tensor([2.0, 8.0, 8.0])
-    return torch.cat([mean * scale, 2 * deviation * scale, correlation], -1)
+    rgb = 2 * cells[..., :3] - 1
+    return torch.cat([mean * scale, 2 * deviation * scale, correlation, rgb], -1)
 
 
 _MIXED = tuple(enumerate(_PRODUCTS[3:]))
@@ -241,7 +247,8 @@ def _pooled(mean: Tensor) -> Tensor:
     colors = mean[:, 12 + KNOTS : -6].reshape(-1, KNOTS, 3)
     grey = torch.linspace(0, 1, KNOTS, device=mean.device, dtype=mean.dtype)
     offsets = (colors - (amounts * grey)[..., None]) / (amounts + _FAINT)[..., None]
-    return torch.cat([mean[:, :3], _shown(mean), amounts.cumsum(1), (4 * offsets).flatten(1)], 1)
+    lab = _shown(mean)[:, :9]
+    return torch.cat([mean[:, :3], lab, amounts.cumsum(1), (4 * offsets).flatten(1)], 1)
 
 
 def _knots(pooled: Tensor) -> Tensor:
