@@ -9,21 +9,26 @@ import torch
 from conftest import Run
 
 import pydpst
+from pydpst.feedforward.grade_net import GradeNet
 from pydpst.photos.resizing import resize
 from pydpst.video.shot_grade import ShotGrade
 
 av = pytest.importorskip("av")
-
-QUICK = {"steps": 4}
 
 
 def small(path: Path, size: int = 128) -> torch.Tensor:
     return resize(pydpst.load_image(path), size)
 
 
+def darkened(image: torch.Tensor) -> GradeNet:
+    """A grade that makes a mean of 0.3 of the frame."""
+    found = GradeNet([["whole"]])
+    found.maps.data = found.maps * (0.3 / image.mean())
+    return found
+
+
 def test_a_shot_keeps_its_grade_and_a_cut_ends_it(city_day: Path, city_night: Path) -> None:
-    style = small(city_day.with_name("lake.jpg"))
-    look = ShotGrade(style, QUICK)
+    look = ShotGrade(darkened)
     day, night = small(city_day), small(city_night)
     first = look(day, 0.0)
     torch.testing.assert_close(look(day, 0.04), first, rtol=0, atol=0)
@@ -32,7 +37,27 @@ def test_a_shot_keeps_its_grade_and_a_cut_ends_it(city_day: Path, city_night: Pa
     assert look.cuts == 0
     other = look(night, 0.12)
     assert look.cuts == 1
-    assert torch.equal(other, ShotGrade(style, QUICK)(night, 0.0))
+    assert torch.equal(other, ShotGrade(darkened)(night, 0.0))
+
+
+def test_regions_follow_what_moves(city_day: Path) -> None:
+    """The sky loses red; half a second after a pan it does so where it is now."""
+
+    def find(frame: torch.Tensor) -> GradeNet:
+        found = GradeNet([["sky"], ["building", "ground", "vegetation", "water"]])
+        found.maps.data[0, :, 3] -= 0.4  # the offset of red
+        return found
+
+    day = small(city_day, 256)
+    panned = torch.cat([day[:, :1].expand(-1, 30, -1), day[:, :-30]], 1)
+    look = ShotGrade(find)
+    look(day, 0.0)
+    for step in range(1, 6):
+        result = look(panned, 0.6 * step)
+    assert look.cuts == 0
+    lost = (panned - result)[0]
+    assert lost[:60].mean() > 0.25
+    assert lost[-60:].abs().mean() < 0.02
 
 
 @pytest.fixture
@@ -68,6 +93,8 @@ def test_the_command_takes_clips(run: Run, clip: Path, city_night: Path, tmp_pat
         (["--compare", "c.png"], "--compare goes with one photo"),
         (["--lock", "blue"], "--lock goes with a photo"),
         (["--method", "pixels"], "a clip gets a grade"),
+        (["--regions", "clusters"], "--regions clusters goes with a photo"),
+        (["--preserve-luminance"], "--preserve-luminance goes with a photo"),
         (["--strength", "blue=0.5"], "--strength by region goes with a photo"),
     ],
 )

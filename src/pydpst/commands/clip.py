@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from pydpst.transfer.grade import Grade
+    from pydpst.feedforward.grade_net import GradeNet
     from pydpst.video.smooth_look import ClipResult, FrameLook
 
 
@@ -55,6 +55,7 @@ def apply_to_clip(
 def stylize_clip(clip: Path, style: Path, output: Path, options: dict[str, Any]) -> None:
     """Gives a clip a grade for each shot, under a bar."""
     import pydpst
+    from pydpst.feedforward.grade_net import grade_net
     from pydpst.ops import choose_device
     from pydpst.photos.image import load_image
     from pydpst.photos.resizing import resize
@@ -64,8 +65,14 @@ def stylize_clip(clip: Path, style: Path, output: Path, options: dict[str, Any])
     from pydpst.video.smooth_look import restyle_clip
 
     device = choose_device(options.get("device"))
-    given = {name: value for name, value in options.items() if name not in ("device", "regions")}
-    for name in ("content_mask", "style_mask", "lock", "segmentation_model"):
+    given = {name: value for name, value in options.items() if name != "device"}
+    for name in (
+        "content_mask",
+        "style_mask",
+        "lock",
+        "segmentation_model",
+        "preserve_luminance",
+    ):
         if given.get(name):
             raise ValueError(f"--{name.replace('_', '-')} goes with a photo; {clip} is a clip.")
     strength = given.pop("strength", 1.0)
@@ -73,14 +80,16 @@ def stylize_clip(clip: Path, style: Path, output: Path, options: dict[str, Any])
         raise ValueError(f"--strength by region goes with a photo; {clip} is a clip.")
     if Look(**given, strength=strength).method != "grade":
         raise ValueError(f"a clip gets a grade; leave --method out for {clip}.")
+    if given.get("regions") == "clusters":
+        raise ValueError(f"--regions clusters goes with a photo; {clip} is a clip.")
     check_clip(clip, output)
     example = resize(load_image(style, "style"), 1024)
 
-    def find(frame: Tensor) -> Grade:
-        found = pydpst.stylize(frame, example, regions="none", device=device, **given)
-        if found.interrupted or found.grade is None:
+    def find(frame: Tensor) -> GradeNet:
+        found = pydpst.stylize(frame, example, device=device, **given)
+        if found.interrupted:
             raise KeyboardInterrupt
-        return found.grade
+        return grade_net(found).to(device)
 
     look = ShotGrade(find)
     restyle = partial(restyle_clip, look, clip, output, device=device, strength=strength)

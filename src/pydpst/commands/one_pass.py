@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from pydpst.feedforward.grade_net import GradeNet
     from pydpst.photos.photo import Photo
     from pydpst.video.smooth_look import FrameLook
 
@@ -31,6 +32,8 @@ class OnePass:
 def of_model(path: Path, strength: float, device: torch.device) -> OnePass:
     """The look of a model file."""
     import pydpst
+    from pydpst.feedforward.grade_net import GradeNet
+    from pydpst.video.shot_grade import ShotGrade
     from pydpst.video.smooth_look import SteadyNetwork
 
     network = pydpst.load_model(path).to(device)
@@ -38,17 +41,25 @@ def of_model(path: Path, strength: float, device: torch.device) -> OnePass:
     def restyle(photo: Photo) -> Tensor:
         return pydpst.apply_model(network, photo.pixels, strength=strength).cpu()
 
+    if isinstance(network, GradeNet):
+        return OnePass(restyle, lambda: ShotGrade(lambda frame: network))
     return OnePass(restyle, lambda: SteadyNetwork(network))
 
 
 def of_photo(path: Path, strength: float, device: torch.device) -> OnePass:
     """The look of a style photo, as the network reads it beside each photo."""
+    from pydpst.feedforward.grade_net import GradeNet
     from pydpst.photos.image import load_image
     from pydpst.transfer.match import look_of, matched
     from pydpst.video.shot_grade import ShotGrade
 
     style = load_image(path, "style")
+
+    def find(frame: Tensor) -> GradeNet:
+        found = GradeNet([["whole"]])
+        found.maps.data = look_of(frame, style).maps
+        return found
+
     return OnePass(
-        lambda photo: matched(photo, style, strength, device).image,
-        lambda: ShotGrade(lambda frame: look_of(frame, style)),
+        lambda photo: matched(photo, style, strength, device).image, lambda: ShotGrade(find)
     )

@@ -61,6 +61,13 @@ def stylize(
         Path | None,
         typer.Option(help="Also write the nearest model for pydpst apply: LOOK.safetensors."),
     ] = None,
+    export_model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write the grade, which pydpst apply gives to other photos of the scene and "
+            "to clips: LOOK.safetensors."
+        ),
+    ] = None,
     export_look: Annotated[
         Path | None,
         typer.Option(
@@ -85,6 +92,7 @@ def stylize(
             "--compare": compare,
             "--export-cube": export_cube,
             "--export-grid": export_grid,
+            "--export-model": export_model,
             "--export-look": export_look,
         }
         kind = "a clip" if is_clip else "a folder"
@@ -109,6 +117,7 @@ def stylize(
         "--save-recipe": save_recipe,
         "--export-cube": export_cube,
         "--export-grid": export_grid,
+        "--export-model": export_model,
     }
     check_files(reads, {"--output": output, **also}, {"--export-look": export_look})
     if is_clip:
@@ -117,6 +126,8 @@ def stylize(
     _check_outputs(output, also)
     if export_look is not None:
         _check_look(export_look, arguments)
+    if export_model is not None:
+        _check_model({"content_mask": content_mask, **arguments})
     start = time.monotonic()
     result, size = restyle(content, style, {"content_mask": content_mask, **arguments})
     result.save(output)
@@ -161,6 +172,21 @@ def _check_look(folder: Path, options: dict[str, Any]) -> None:
         raise ValueError("--export-look writes a grade; leave --method out, or say grade.")
 
 
+def _check_model(options: dict[str, Any]) -> None:
+    """Refuses looks that cannot be given to other photos, before any work is done."""
+    refused = {
+        "--content-mask": options.get("content_mask"),
+        "--segmentation-model": options.get("segmentation_model"),
+        "--preserve-luminance": options.get("preserve_luminance"),
+        "--method pixels": options.get("method", "grade") != "grade",
+        "--regions clusters": options.get("regions") == "clusters",
+    }
+    for option in (name for name, is_given in refused.items() if is_given):
+        raise ValueError(
+            f"--export-model writes what can be found in other photos; leave {option} out."
+        )
+
+
 def _check_outputs(output: Path, also: dict[str, Path | None]) -> None:
     from pydpst.photos.encode import PICTURES
     from pydpst.photos.writing import check_output
@@ -169,6 +195,7 @@ def _check_outputs(output: Path, also: dict[str, Path | None]) -> None:
         "--save-recipe": (".json",),
         "--export-cube": (".cube",),
         "--export-grid": (".safetensors",),
+        "--export-model": (".safetensors",),
     }
     check_output(output)
     for option, path in also.items():
@@ -187,6 +214,8 @@ def _write_also(
         return False
 
     from pydpst.feedforward.export import export_fitted_cube, export_fitted_grid
+    from pydpst.feedforward.grade_net import grade_net
+    from pydpst.feedforward.model_file import save_model
     from pydpst.metrics.levels import verdict
     from pydpst.photos.image import save_image
     from pydpst.photos.resizing import side_by_side
@@ -196,6 +225,8 @@ def _write_also(
         save_image(side_by_side([result.pair.content, result.pair.style, result.working]), path)
     if (path := also["--save-recipe"]) is not None:
         save_recipe(path, style, given)
+    if (path := also["--export-model"]) is not None:
+        save_model(grade_net(result), path, {"style": style.name})
     asked = {"--export-cube": export_fitted_cube, "--export-grid": export_fitted_grid}
     exports = [(path, export) for option, export in asked.items() if (path := also[option])]
     small = result.pair.content.cpu()

@@ -12,13 +12,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from pydpst.feedforward.grade_net import GradeNet
 from pydpst.feedforward.grid import FittedGrid
 from pydpst.feedforward.networks import NETWORKS
 from pydpst.photos.writing import write_whole
 
 _FORMAT_KEY, _VERSION = "pydpst", 1
 
-_KINDS: dict[str, Any] = {**NETWORKS, "fitted": FittedGrid}
+_KINDS: dict[str, Any] = {**NETWORKS, "fitted": FittedGrid, "grade": GradeNet}
 
 
 def write_tensors(
@@ -96,7 +97,7 @@ def save_model(network: nn.Module, path: str | os.PathLike[str], about: dict[str
     """Writes a network as a model file.
 
     Args:
-        network: one of `pydpst.feedforward.networks`, or a `FittedGrid`.
+        network: one of `pydpst.feedforward.networks`, a `FittedGrid` or a `GradeNet`.
         path: where to.
         about: what else to keep, such as the settings of its training and a licence note; JSON.
 

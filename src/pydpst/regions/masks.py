@@ -65,7 +65,9 @@ class Regions:
         )
         if self.undecided is None:
             return masks
-        return _mixed(masks[0], self.undecided[0]), _mixed(masks[1], self.undecided[1])
+        return with_undecided(masks[0], self.undecided[0]), with_undecided(
+            masks[1], self.undecided[1]
+        )
 
     def merged(self, names: Sequence[str]) -> Regions:
         """The same with some of the shared regions as one, which has the first's name.
@@ -115,7 +117,7 @@ def _added(planes: Tensor, new: Sequence[int]) -> Tensor:
     return sums.index_add(0, of_planes, planes)
 
 
-def _mixed(masks: Tensor, undecided: Tensor) -> Tensor:
+def with_undecided(masks: Tensor, undecided: Tensor) -> Tensor:
     """Masks (R, h, w) with the coarse shares of undecided pixels."""
     shares = F.interpolate(undecided[None].to(masks), masks.shape[-2:], mode="bilinear")[0]
     return masks * (1 - shares.sum(0, keepdim=True)).clamp_min(0) + shares

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from pydpst.photos.resizing import resize
-from pydpst.regions.masks import Regions, resized_labels
+from pydpst.regions.masks import Regions, followed_masks, resized_labels, with_undecided
 from pydpst.regions.outlines import follow_colors
 from pydpst.regions.pairing import LinearMap, Match, Seen, pair_groups, region_sums
 from pydpst.regions.plain import plain_background
@@ -51,6 +53,31 @@ def scene_regions(content: Tensor, style: Tensor, linear: LinearMap | None = Non
     return Regions(whole[0], whole[1], [matches[0].name], 1, matches=tuple(matches))
 
 
+def regions_again(photo: Tensor, parts: Sequence[frozenset[str]]) -> Tensor:
+    """Masks of regions that were found in another photo of the same scene.
+
+    Args:
+        photo: (3, H, W) in [0, 1].
+        parts: what each region shows, as `pairing.Match` has it for the content.
+
+    Returns:
+        (R, H, W), float32, soft, summing to 1. What none of the regions shows belongs to those that
+        its cells find most probable.
+    """
+    if len(parts) == 1:
+        return torch.ones_like(photo[:1])
+    (found,) = scene_probabilities([photo])
+    colors = F.interpolate(photo[None], found.shape[-2:], mode="area")[0].float().cpu()
+    if frozenset(["background"]) in parts:
+        plain = plain_background(colors)
+        background = torch.zeros(found.shape[-2:]) if plain is None else plain
+        share = torch.stack([background if "background" in x else 1 - background for x in parts])
+    else:
+        share = region_sums(Seen(found, colors), list(parts))[: len(parts)]
+    labels, mixed = _outline(photo, share)
+    return with_undecided(followed_masks(labels, photo, len(parts)), mixed)
+
+
 def _plain_matches(shares: list[Tensor]) -> list[Match]:
     confidence = min(float(x.amax(0).mean()) for x in shares)
     return [
@@ -61,15 +88,8 @@ def _plain_matches(shares: list[Tensor]) -> list[Match]:
 
 def _outlined(photos: list[Tensor], shares: list[Tensor], matches: list[Match]) -> Regions:
     """Label maps of coarse shares (R, h, w), the largest region first; what is beyond is none."""
-    labels, mixed = [], []
-    for photo, share in zip(photos, shares, strict=True):
-        share = (share / share.sum(0, keepdim=True).clamp_min(1e-6)).to(photo.device)
-        small = resize(photo, _OUTLINES_SIZE)
-        sure = (share > _SURE).float()
-        inner = 1 - F.max_pool2d(F.pad(1 - sure, (1, 1, 1, 1), mode="replicate"), 3, 1)
-        found = follow_colors(share, share * sure, small, inner).argmax(0)
-        labels.append(resized_labels(found, photo))
-        mixed.append(undecided(share, photo))
+    outlines = [_outline(photo, share) for photo, share in zip(photos, shares, strict=True)]
+    labels, mixed = [labels for labels, _ in outlines], [mixed for _, mixed in outlines]
     order = torch.bincount(labels[0].flatten(), minlength=len(matches)).argsort(descending=True)
     rank = torch.full((len(matches) + 1,), -1, device=order.device)
     rank[order] = torch.arange(len(order), device=order.device)
@@ -82,3 +102,13 @@ def _outlined(photos: list[Tensor], shares: list[Tensor], matches: list[Match]) 
         (mixed[0][kept], mixed[1][kept]),
         tuple(matches[k] for k in kept),
     )
+
+
+def _outline(photo: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """The label map of coarse shares (R, h, w) of a photo, and what is `undecided`."""
+    share = (share / share.sum(0, keepdim=True).clamp_min(1e-6)).to(photo.device)
+    small = resize(photo, _OUTLINES_SIZE)
+    sure = (share > _SURE).float()
+    inner = 1 - F.max_pool2d(F.pad(1 - sure, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    found = follow_colors(share, share * sure, small, inner).argmax(0)
+    return resized_labels(found, photo), undecided(share, photo)
