@@ -1,6 +1,6 @@
 """Prints how much restyled clips flicker beside the clips themselves.
 
-python benchmarks/flicker.py [CLIP ...] [--styles NAME ...] [--frames N]
+python benchmarks/flicker.py [CLIP ...] [--styles NAME ...] [--photos PHOTO ...] [--frames N]
 
 Without clips it makes some of examples/photos, with grain: a pan, a zoom, exposures that drift and
 that jump about, and a cut. Flicker is the root mean square, in levels of 8 bits, of a frame less
@@ -9,6 +9,11 @@ Temporal Consistency", eq. 9), where the flow there and back agrees; and the sam
 pixels, which have less grain. The ratios are to the flicker of the clip: of the look as `pydpst
 apply` has it, of each frame by itself, and of the look of the first frame, held until a cut. The
 last shows what the contrast of the look and the movement across it do by themselves.
+
+--photos are style photos, in place of models: their looks as `pydpst stylize` gives them to a clip,
+with regions and without, and as `pydpst apply --style` does. A grade has no mind to change; what its
+ratio is above 1 is contrast, so there is the gain beside it: the root of the mean squared difference
+of neighbouring pixels, after over before.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,9 +32,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import pydpst
+from pydpst.feedforward.grade_net import GradeNet, grade_net
 from pydpst.feedforward.models import styles
 from pydpst.photos.resizing import resize
+from pydpst.transfer.match import look_of
 from pydpst.video.clip import ClipReader, Frame
+from pydpst.video.shot_grade import ShotGrade
 from pydpst.video.smooth_look import SteadyNetwork
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
@@ -117,24 +126,68 @@ def flicker(frames: list[Tensor], warps: list[Warp | None]) -> Tensor:
     return 255 * torch.stack(errors).mean(0).sqrt()
 
 
+def frames_of(clip: Path | str, count: int) -> tuple[list[Tensor], list[Warp | None]]:
+    """The frames of a clip, or of a kind of made ones, and how each goes to the next."""
+    found = read_clip(clip, count) if isinstance(clip, Path) else make_clip(clip, count)
+    frames = list(found)
+    warps: list[Warp | None] = [Warp(a, b) for a, b in pairwise(frames)]
+    if clip == "cut":
+        warps[(count - 1) // 2] = None
+    return frames, warps
+
+
+def contrast(frames: list[Tensor]) -> float:
+    return math.sqrt(sum(float(frame.diff(dim=2).square().mean()) for frame in frames))
+
+
+def photo_table(clips: list[Path | str], options: argparse.Namespace) -> None:
+    """Flicker of grades that are found for photos."""
+    print("| clip | style photo | look | ratio | gain | 8×8 ratio |")
+    print("|" + "---|" * 6, flush=True)
+    for clip in clips:
+        frames, warps = frames_of(clip, options.frames)
+        own = flicker(frames, warps)
+        for photo in options.photos:
+            style = resize(pydpst.load_image(photo), 1024)
+
+            def found(frame: Tensor, regions: str, style: Tensor = style) -> GradeNet:
+                return grade_net(pydpst.stylize(frame, style, regions=regions))
+
+            def read(frame: Tensor, style: Tensor = style) -> GradeNet:
+                network = GradeNet([["whole"]])
+                network.maps.data = look_of(frame, style).maps
+                return network
+
+            finds = {
+                "stylize": partial(found, regions="auto"),
+                "stylize, one region": partial(found, regions="none"),
+                "apply": read,
+            }
+            for name, find in finds.items():
+                look = ShotGrade(find)
+                results = [look(frame, i / 25) for i, frame in enumerate(frames)]
+                ratio = flicker(results, warps) / own
+                gain = contrast(results) / contrast(frames)
+                row = f"{ratio[0]:.2f} | {gain:.2f} | {ratio[1]:.2f}"
+                print(f"| {clip} | {photo.stem} | {name} | {row} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clips", nargs="*", type=Path)
     parser.add_argument("--styles", nargs="*", default=list(styles()))
+    parser.add_argument("--photos", nargs="*", type=Path, default=[])
     parser.add_argument("--frames", type=int, default=60)
     options = parser.parse_args()
+    if options.photos:
+        photo_table(options.clips or ["pan", "exposure jumps", "cut"], options)
+        return
     kinds = ["pan", "zoom", "exposure drifts", "exposure jumps", "cut"]
     print("| clip | style | cuts found | flicker of the clip | ratio | by itself | held ", end="")
     print("| flicker of 8×8 | ratio | by itself | held |")
     print("|" + "---|" * 11, flush=True)
     for clip in options.clips or kinds:
-        if isinstance(clip, Path):
-            frames = list(read_clip(clip, options.frames))
-        else:
-            frames = list(make_clip(clip, options.frames))
-        warps: list[Warp | None] = [Warp(a, b) for a, b in pairwise(frames)]
-        if clip == "cut":
-            warps[(options.frames - 1) // 2] = None
+        frames, warps = frames_of(clip, options.frames)
         own = flicker(frames, warps)
         for style in options.styles:
             network = pydpst.load_model(style)
