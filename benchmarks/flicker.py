@@ -10,10 +10,10 @@ pixels, which have less grain. The ratios are to the flicker of the clip: of the
 apply` has it, of each frame by itself, and of the look of the first frame, held until a cut. The
 last shows what the contrast of the look and the movement across it do by themselves.
 
---photos are style photos, in place of models: their looks as `pydpst stylize` gives them to a clip,
-with regions and without, and as `pydpst apply --style` does. A grade has no mind to change; what its
-ratio is above 1 is contrast, so there is the gain beside it: the root of the mean squared difference
-of neighbouring pixels, after over before.
+--photos are style photos, in place of models: their looks as `pydpst stylize` gives them to clips,
+with regions and without, and as `pydpst apply --style` does. A grade has no mind to change; what
+its ratio is above 1 is contrast, so there is the gain beside it: the root of the mean squared
+difference of neighbouring pixels, after over before.
 """
 
 from __future__ import annotations
