@@ -141,6 +141,16 @@ def test_uncertain_regions_are_merged() -> None:
     assert list(pairs(unsure, bands("sky", "vegetation"))) == ["whole"]
 
 
+def test_a_region_of_which_a_part_is_uncertain_is_merged() -> None:
+    sure = bands("sky", "ground", "building")
+    doubtful = bands("sky", "ground", "building", certainty=0.95)
+    assert set(pairs(sure, doubtful)) == {"sky", "ground", "building"}
+    doubtful.probabilities[:, 19:] = 0.04 / (len(GROUPS) - 2)
+    doubtful.probabilities[GROUPS.index("building"), 19:] = 0.56
+    doubtful.probabilities[GROUPS.index("ground"), 19:] = 0.4
+    assert set(pairs(sure, doubtful)) == {"sky", "ground"}
+
+
 def test_there_is_no_border_without_an_edge() -> None:
     smooth = bands("sky", "vegetation", step=0.01)
     assert list(pairs(smooth, bands("sky", "vegetation"))) == ["whole"]

@@ -26,8 +26,9 @@ NEAREST = {
 }
 # A group with less of a photo than this joins what its cells find next most probable.
 LEAST_SHARE = 0.03
-# The least mean probability of a region's cells.
+# The least mean probability of a region's cells, and the least share of them that have as much.
 LEAST_CERTAINTY = 0.6
+LEAST_CERTAIN_SHARE = 0.8
 # A border lies on an edge if the colours on either side of it differ by this, in the median.
 LEAST_STEP = 0.035
 # The most that a region's colours are stretched to its partner's: beyond, noise is what is seen.
@@ -110,7 +111,7 @@ def pair_groups(content: Seen, style: Seen, linear: LinearMap | None = None) -> 
         matches = _merged(matches, *wrong)
     if not matches or len(matches) == 1:
         return [Match("whole", frozenset(mine), frozenset(theirs), 1.0)]
-    certainty = _certainty(*_sums_and_masks(matches, content, style), len(matches)).tolist()
+    certainty = _certainty(*_sums_and_masks(matches, content, style), len(matches))[0].tolist()
     return [
         Match(max(mine_, key=mine.__getitem__), mine_, theirs_, sure)
         for (mine_, theirs_), sure in zip(matches, certainty, strict=True)
@@ -203,9 +204,10 @@ def _worst(
 ) -> tuple[int, int] | None:
     """Two regions that must be one, or None: the first that is wrong, and where it belongs."""
     sums, hard = _sums_and_masks(matches, content, style)
-    certainty = _certainty(sums, hard, len(matches))
-    least = int(certainty.argmin())
-    if certainty[least] < LEAST_CERTAINTY:
+    mean, share = _certainty(sums, hard, len(matches))
+    standing = torch.minimum(mean / LEAST_CERTAINTY, share / LEAST_CERTAIN_SHARE)
+    least = int(standing.argmin())
+    if standing[least] < 1:
         return least, _next(sums, hard, least, matches)
     for first in range(len(matches)):
         for second in range(first):
@@ -271,14 +273,20 @@ def _gain(matrix: Tensor) -> float:
     return float(torch.linalg.eigvalsh(matrix).max())
 
 
-def _certainty(sums: list[Tensor], hard: list[Tensor], count: int) -> Tensor:
-    """The mean probability of each region's cells in the photo where it is less; 0 for specks."""
-    found = []
-    for share, mask in zip(sums, hard, strict=True):
+def _certainty(sums: list[Tensor], hard: list[Tensor], count: int) -> tuple[Tensor, Tensor]:
+    """How probable each region is in its cells, in the photo where it is less; 0 for specks.
+
+    Returns:
+        (count) the mean probability, and the share of cells of at least `LEAST_CERTAINTY`.
+    """
+    means, shares = [], []
+    for probability, mask in zip(sums, hard, strict=True):
         area = mask[:count].sum((1, 2))
-        mean = (share * mask)[:count].sum((1, 2)) / area.clamp_min(1)
-        found.append(torch.where(area < LEAST_SHARE * mask[0].numel(), 0.0, mean))
-    return torch.minimum(*found)
+        large = area >= LEAST_SHARE * mask[0].numel()
+        for found, of in ((means, probability), (shares, probability >= LEAST_CERTAINTY)):
+            mean = (of * mask)[:count].sum((1, 2)) / area.clamp_min(1)
+            found.append(torch.where(large, mean, 0.0))
+    return torch.minimum(*means), torch.minimum(*shares)
 
 
 def _next(sums: list[Tensor], hard: list[Tensor], index: int, matches: list[_Groups]) -> int:
