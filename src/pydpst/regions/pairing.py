@@ -279,7 +279,8 @@ def _certainty(sums: list[Tensor], hard: list[Tensor], count: int) -> tuple[Tens
     Returns:
         (count) the mean probability, and the share of cells of at least `LEAST_CERTAINTY`.
     """
-    means, shares = [], []
+    means: list[Tensor] = []
+    shares: list[Tensor] = []
     for probability, mask in zip(sums, hard, strict=True):
         area = mask[:count].sum((1, 2))
         large = area >= LEAST_SHARE * mask[0].numel()
