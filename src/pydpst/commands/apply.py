@@ -59,6 +59,8 @@ def apply(
     from pydpst.ops import choose_device
     from pydpst.video.clip import CLIPS
 
+    if export_cube is not None and style is None:
+        raise ValueError("--export-cube goes with --style; `pydpst export` has models' tables.")
     if style is None and len(names) < 2:
         raise ValueError(f"{names[0]} is all there is; give MODEL and PHOTOS, or --style.")
     most = 2 if style is None else 1
@@ -69,7 +71,7 @@ def apply(
     reads = {"MODEL" if style is None else "--style": source}
     target = choose_device(device)
     load = one_pass.of_model if style is None else one_pass.of_photo
-    if export_cube is not None:
+    if style is not None and export_cube is not None:
         _export_cube(style, photos, output, export_cube, strength, target)
         return
     if any(photo.suffix.lower() in CLIPS for photo in photos):
@@ -101,7 +103,7 @@ def apply(
 
 
 def _export_cube(
-    style: Path | None,
+    style: Path,
     photos: list[Path],
     output: Path,
     cube: Path,
@@ -112,8 +114,6 @@ def _export_cube(
     import pydpst
     from pydpst.photos.writing import check_output
 
-    if style is None:
-        raise ValueError("--export-cube goes with --style; `pydpst export` has models' tables.")
     ((photo, result),) = outputs_for(photos, output) if len(photos) == 1 else [(None, output)]
     if photo is None or photo.is_dir():
         raise ValueError("--export-cube is for one photo; give one.")

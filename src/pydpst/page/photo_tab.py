@@ -93,6 +93,7 @@ class PhotoTab:
             *self.by_region,
             self.status,
             self.run,
+            self.result,
         ]
         for photo, role in ((self.content, "content"), (self.style, "style")):
             on_photo(photo, role, session, self.find, about_regions)
@@ -107,11 +108,19 @@ class PhotoTab:
         )
         self.stop.click(Session.stop, session, queue=False)
 
-    def find(self, session: Session) -> Updates:
-        """Looks for regions, once both photos are there."""
+    def find(self, session: Session) -> Iterator[Updates]:
+        """Once both photos are there, shows a first look, and finds the regions."""
+        glance = session.glance()
+        if glance is not None:
+            before = session.photos["content"].shown
+            yield {
+                self.result: (before, glance),
+                self.status: "A first look. Finding the regions …",
+                self.run: gr.update(interactive=False),
+            }
         regions = session.find_regions()
         if regions is None:
-            return {
+            yield {
                 self.area: gr.update(visible=False),
                 **dict.fromkeys(self.editors),
                 self.merging: gr.update(choices=[], value=[]),
@@ -119,7 +128,8 @@ class PhotoTab:
                 self.status: _NO_PHOTOS,
                 self.run: gr.update(interactive=False),
             }
-        return self._shown(session, regions)
+            return
+        yield self._shown(session, regions)
 
     def join(self, session: Session, names: list[str]) -> Updates:
         """Makes regions one; what was painted is gone."""

@@ -29,6 +29,7 @@ from pydpst.photos.resizing import resize
 from pydpst.regions.labels import MaskPair, label_maps
 from pydpst.regions.mask_colors import SCENE_NAMES
 from pydpst.regions.masks import Regions
+from pydpst.transfer.match import match
 from pydpst.transfer.pair import find_regions
 from pydpst.transfer.stylize import Progress, Result, stylize
 
@@ -133,6 +134,16 @@ class Session:
         self.photos.pop(role, None)
         if role != "photo":
             self.regions = None
+
+    def glance(self) -> Path | None:
+        """The content as a network gives it the style's look in one pass, for the browser.
+
+        None while a photo is missing.
+        """
+        if not {"content", "style"} <= set(self.photos):
+            return None
+        content, style = self._pair()
+        return _shown(match(content, style).image, self._folder("glance"))
 
     def find_regions(self) -> Regions | None:
         """The regions that content and style share, or None while one of them is missing."""

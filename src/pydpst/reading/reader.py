@@ -72,6 +72,8 @@ def reader() -> LookReader:
     """The trained network, read once a process."""
     network = LookReader()
     weights = {name: x.float() for name, x in load_file(_FILE).items()}
-    # Not strict: the counters of batches are for training only.
+    counters = {name for name in network.state_dict() if name.endswith("num_batches_tracked")}
+    if network.state_dict().keys() - counters != weights.keys():
+        raise RuntimeError(f"{_FILE.name} is of another version of pydpst; install pydpst anew.")
     network.load_state_dict(weights, strict=False)
     return network.eval()
