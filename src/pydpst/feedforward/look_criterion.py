@@ -23,7 +23,7 @@ _PAIRS = (
 )
 # Contents and styles of other photos.
 _SCENES = ((0, 3), (1, 2))
-# Errors are seen against what they are without any change, and this much.
+# Errors of scenes are seen against what they are without any change, and this much.
 _TOLERANCE = 0.03
 # Colours that are compared between scenes, and directions in which.
 _COLORS, _DIRECTIONS = 384, 12
@@ -33,7 +33,7 @@ _WEIGHTS = {"looks": 1.0, "scenes": 0.2, "gain": 0.5, "rise": 0.5, "overshoot": 
 
 
 def look_losses(
-    network: LookReader, batch: Batch, generator: torch.Generator, half: bool
+    network: LookReader, batch: Batch, generator: torch.Generator, half: bool, tolerance: float
 ) -> dict[str, Tensor]:
     """The losses of a step, scalars by name, and their weighted sum as total.
 
@@ -42,6 +42,8 @@ def look_losses(
         batch: what it is shown.
         generator: chooses which colours are compared.
         half: whether to encode in bfloat16.
+        tolerance: errors of looks are seen against what they are without any change, and this much;
+            the more it is, the more large changes count.
     """
     with torch.autocast(batch.shown.device.type, torch.bfloat16, enabled=half):
         reading = network.read(batch.shown.flatten(0, 1))
@@ -51,7 +53,7 @@ def look_losses(
             _at(reading, contents), _at(reading, styles), shares[contents], shares[styles]
         )
     known = len(_PAIRS) * PHOTOS
-    looks, overshoot = _look_error(batch, maps[:known], contents[:known])
+    looks, overshoot = _look_error(batch, maps[:known], contents[:known], tolerance)
     scenes, more_overshoot = _scene_error(
         batch, maps[known:], contents[known:], styles[known:], generator
     )
@@ -86,7 +88,9 @@ def _rendered(maps: Tensor, images: Tensor) -> Tensor:
     return grade_apply(maps[:, None].contiguous(), ones, images.contiguous())
 
 
-def _look_error(batch: Batch, maps: Tensor, contents: Tensor) -> tuple[Tensor, Tensor]:
+def _look_error(
+    batch: Batch, maps: Tensor, contents: Tensor, tolerance: float
+) -> tuple[Tensor, Tensor]:
     """How far results are from the truth, over how far the contents are; and what is out of range.
 
     Every second pixel of every second row is looked at.
@@ -106,7 +110,7 @@ def _look_error(batch: Batch, maps: Tensor, contents: Tensor) -> tuple[Tensor, T
     untouched = ((oklab(before) - truth).square().sum(1).sqrt() * mask).sum((1, 2)) / area
     error = ((oklab(result) - truth).square().sum(1) + 1e-6).sqrt()
     error = (error * mask).sum((1, 2)) / area
-    return (error / (untouched + _TOLERANCE)).mean(), overshoot
+    return (error / (untouched + tolerance)).mean(), overshoot
 
 
 def _scene_error(
