@@ -169,3 +169,11 @@ def test_any_encoding_of_the_terminal_and_of_paths(tmp_path: Path) -> None:
         done = subprocess.run(command, env=environment, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr
         assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("host", ["nope.invalid", "192.0.2.1", "a" * 300, "..", "ü" * 70])
+def test_a_host_that_is_not_here(host: str, run: Run) -> None:
+    pytest.importorskip("gradio")
+    code, said = run("ui", "--host", host)
+    assert code == 1
+    assert said.endswith("cannot be listened at; give for --host an address of this machine.\n")
