@@ -71,7 +71,7 @@ def check_clip(clip: str | os.PathLike[str], output: str | os.PathLike[str]) -> 
         problem = "is no file" if path.exists() else "does not exist"
         raise ValueError(f"the clip {path} {problem}; give the path of a video file.")
     if check_output(output, CLIPS).resolve() == path.resolve():
-        raise ValueError(f"the output {output} is also the input; choose another name for it.")
+        raise ValueError(f"the output {output} is also an input; choose another name for it.")
 
 
 class ClipReader:
