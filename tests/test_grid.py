@@ -64,7 +64,7 @@ def test_the_look_of_one_photo_is_refused_for_another(
     save_model(fitted, tmp_path / "look.safetensors", {})
     model = ("apply", tmp_path / "look.safetensors")
     code, said = run(*model, city_night, "-o", tmp_path / "a.png")
-    assert code == 1
+    assert code == 2
     assert "was fitted to one photo, and this one shows something else" in said
     assert not (tmp_path / "a.png").exists()
     with pytest.warns(UserWarning, match="another of the scene; look for stains"):

@@ -91,6 +91,21 @@ def test_class_numbers_are_labels(
     assert counts == [40 * 60 // len(names)] * len(names)
 
 
+@pytest.mark.parametrize("tiny", ["content", "style", "both"])
+def test_a_region_that_vanishes_at_the_working_size_is_left_out(tiny: str) -> None:
+    masks = []
+    for photo in ("content", "style"):
+        labels = np.zeros((64, 96), dtype=np.int64)
+        side = 1 if tiny in (photo, "both") else 30
+        labels[31 : 31 + side, 41 : 41 + side] = 1
+        masks.append(labels)
+    with pytest.warns(UserWarning, match="region 1 is too small at the size") as caught:
+        regions = label_maps(blank(96, 64), blank(96, 64), MaskPair(*masks), size=16)
+    assert len(caught) == 1
+    assert regions.names[: regions.shared] == ["0"]
+    assert regions.style.max() == 0
+
+
 def test_flat_colours_are_not_merged_in_silence() -> None:
     smooth = np.tile(np.repeat(np.arange(0, 240, 3, dtype=np.uint8), 3)[:240], (40, 1))
     wide = np.concatenate([np.zeros((40, 240)), np.full((40, 240), 2), smooth, smooth], 1)

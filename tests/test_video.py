@@ -344,6 +344,28 @@ class _Failing(FittedGrid):
         raise MemoryError("no memory for the frame")
 
 
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
+def test_clips_with_flipped_bytes_are_restyled_or_one_sentence(
+    name: str, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    whole = write(name, frames=[torch.rand(3, 32, 32) for _ in range(4)]).read_bytes()
+    random = np.random.default_rng(0)
+    clip, output, refused = tmp_path / name, tmp_path / f"out-{name}", 0
+    for _ in range(60):
+        data = np.frombuffer(whole, np.uint8).copy()
+        places = random.integers(0, len(data), random.choice([1, 3, 30, 300]))
+        data[places] ^= (1 << random.integers(0, 8, len(places))).astype(np.uint8)
+        end = len(data) if random.random() > 0.2 else random.integers(0, len(data))
+        clip.write_bytes(data[:end].tobytes())
+        try:
+            apply_to_clip(FittedGrid(), clip, output)
+        except (ValueError, OSError) as error:
+            refused += 1
+            assert str(error).count("\n") == 0  # noqa: PT017
+    assert 0 < refused < 60
+    assert not list(tmp_path.glob(".pydpst-*"))
+
+
 def test_frames_of_nan_are_not_written(write: Callable[..., Path], tmp_path: Path) -> None:
     broken = FittedGrid()
     broken.grid.fill_(torch.nan)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # Photos that are decoded ahead, and results that wait to be written.
 _AHEAD = 2
+_TOO_LARGE = "apply it on the CPU, by --device cpu"
 # Of photos with more pixels, one at a time is held.
 _LARGE = 32_000_000
 
@@ -94,7 +95,11 @@ def apply(
         journal.check(results)
     look = load(source, strength, target)
     start = time.monotonic()
-    left = [pair for pair in pairs if journal is None or not journal.is_done(*pair)]
+    if journal is None:
+        _restyle_one(look, *pairs[0])
+        finish_batch(output, 1, 0, {}, start)
+        return
+    left = [pair for pair in pairs if not journal.is_done(*pair)]
     failures, interrupted = _restyle_all(look, left, journal)
     if interrupted is not None:
         say(f"interrupted before {interrupted}; the same command goes on from there")
@@ -153,10 +158,18 @@ def styles() -> None:
     Console().print(table)
 
 
+def _restyle_one(look: OnePass, photo: Path, result: Path) -> None:
+    from pydpst.photos.photo import open_photo, save_photo
+
+    with progress_bar(too_large=_TOO_LARGE):
+        original = open_photo(photo, "input")
+        save_photo(look.restyle(original), result, original)
+
+
 def _restyle_all(
     look: OnePass,
     pairs: list[tuple[Path, Path]],
-    journal: Journal | None,
+    journal: Journal,
 ) -> tuple[dict[Path, str], Path | None]:
     """Restyles photos while the next are decoded and the last are encoded.
 
@@ -174,8 +187,7 @@ def _restyle_all(
     def finish(photo: Path, result: Path, future: Future[None]) -> None:
         try:
             future.result()
-            if journal is not None:
-                journal.finish(result)
+            journal.finish(result)
         except FAILURES as error:
             failures[photo] = reason_of(error)
 
@@ -183,7 +195,7 @@ def _restyle_all(
     with (
         ThreadPoolExecutor(_AHEAD) as readers,
         ThreadPoolExecutor(_AHEAD) as writers,
-        progress_bar(*columns, too_large="apply it on the CPU, by --device cpu") as bar,
+        progress_bar(*columns, too_large=_TOO_LARGE) as bar,
     ):
         decoded = _ahead(readers, open_photo, [(photo, "input") for photo, _ in pairs])
         numbered = iter(bar.track(decoded, total=len(pairs)))
@@ -193,8 +205,7 @@ def _restyle_all(
                     future = next(numbered)
                     original = future.result()
                     image = look.restyle(original)
-                    if journal is not None:
-                        journal.begin(current, result)
+                    journal.begin(current, result)
                 except FAILURES as error:
                     failures[current] = reason_of(error)
                     continue

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import logging
 import os
 import sys
+import traceback
 import warnings
 
 import typer
@@ -23,6 +26,7 @@ from pydpst.commands.ui import ui
 
 app = typer.Typer(
     help="Photo style transfer that stays a photo.",
+    epilog="--debug, with any command, shows where an unexpected error comes from.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -48,18 +52,46 @@ def main() -> None:
     # Threads that spin while they wait take the processor from whatever else runs, and from one
     # another where it has fewer cores than they think. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     # What decoders think of damaged photos; pydpst says it in its own words.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     warnings.formatwarning = lambda message, *_args, **_kwargs: f"warning: {message}\n"
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        app()
-    except ValueError as error:
-        say(f"error: {error}")
-        sys.exit(2)
-    except (ImportError, MemoryError, OSError, ArithmeticError) as error:
-        say(f"error: {error}")
-        sys.exit(1)
+        if "" in arguments:
+            raise ValueError("an argument is empty; give a path or a value, or leave it out.")
+        app(arguments)
+    except KeyboardInterrupt:
+        say("interrupted")
+        sys.exit(130)
+    except Exception as error:
+        if len(arguments) < len(sys.argv) - 1:
+            traceback.print_exc()
+        sentence, code = _told(error)
+        say(f"error: {sentence}")
+        sys.exit(code)
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """What went wrong, in a line, and the exit code."""
+    text = " ".join(str(error).split())
+    if isinstance(error, ValueError):
+        return text, 2
+    if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
+        name = os.fsdecode(error.filename)
+        of_name = error.errno in (errno.ENAMETOOLONG, errno.ELOOP)
+        return f"{name} cannot be used ({error.strerror}); give another.", 2 if of_name else 1
+    if isinstance(error, ImportError | MemoryError | OSError | ArithmeticError) and text:
+        return text, 1
+    if isinstance(error, MemoryError) or "allocate memory" in text:
+        return "there is too little memory; give a smaller --size or smaller photos.", 1
+    if "start new thread" in text:
+        return "the system allows no more threads; end other programs, or raise its limit.", 1
+    reason = text[:300] or type(error).__name__
+    return f"this should not happen: {reason} (--debug shows where).", 1
 
 
 if __name__ == "__main__":

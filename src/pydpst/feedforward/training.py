@@ -102,6 +102,9 @@ def train(
     processes = Processes(choose_device(device))
     settings = Settings(**options).on(processes.device)
     per_part = processes.share(settings.batch, accumulate)
+    for name, every in (("checkpoint", checkpoint_steps), ("validate", validate_steps)):
+        if every is not None and every < 1:
+            raise ValueError(f"{name}_steps is {every}; it must be a whole number of at least 1.")
     checkpoint = _check_paths(output, log, tensorboard, resume)
     tell = callback or (lambda progress: None)
     example = resize(load_image(style, "style"), settings.size)

@@ -66,7 +66,9 @@ class Processes:
 
     def share(self, batch: int, accumulate: int) -> int:
         """How many photos a part has, of a batch that each process takes in so many parts."""
-        per_part, rest = divmod(batch, accumulate * self.count) if accumulate >= 1 else (0, 1)
+        if accumulate < 1:
+            raise ValueError(f"accumulate is {accumulate}; it must be at least 1.")
+        per_part, rest = divmod(batch, accumulate * self.count)
         if rest:
             raise ValueError(
                 f"the batch is {batch}; it must be a multiple of accumulate × processes, which is "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -81,10 +82,12 @@ class MattingLaplacian:
                 f"the guide image is {image.dtype}; it must be float16, bfloat16, float32 or "
                 "float64."
             )
-        if not eps > 0:
-            raise ValueError(f"eps is {eps}; it must be positive.")
-        if radius < 1:
-            raise ValueError(f"radius is {radius}; it must be at least 1.")
+        if image.device.type == "meta":
+            raise ValueError("the guide image is a meta tensor; it must have values.")
+        if not 0 < eps < math.inf:
+            raise ValueError(f"eps is {eps}; it must be positive and finite.")
+        if isinstance(radius, float) or radius < 1:
+            raise ValueError(f"radius is {radius}; it must be a whole number of at least 1.")
         height, width = image.shape[-2:]
         if min(height, width) < 2 * radius + 1:
             raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -50,6 +51,24 @@ def page(home: Path) -> gr.Blocks:
     return blocks
 
 
+def check_host(host: str) -> None:
+    """Refuses an address that is not this machine's, which Gradio would try for ever.
+
+    Raises:
+        OSError: with a sentence that names it.
+    """
+    try:
+        family, kind, protocol, _, (address, *_) = socket.getaddrinfo(
+            host, 0, type=socket.SOCK_STREAM
+        )[0]
+        with socket.socket(family, kind, protocol) as listener:
+            listener.bind((address, 0))
+    except (OSError, UnicodeError):
+        raise OSError(
+            f"{host} cannot be listened at; give for --host an address of this machine."
+        ) from None
+
+
 def serve(host: str, port: int | None, tell: Callable[[str], None]) -> None:
     """Serves the page until Ctrl-C, and then deletes all that visitors left.
 
@@ -61,6 +80,7 @@ def serve(host: str, port: int | None, tell: Callable[[str], None]) -> None:
     Raises:
         OSError: if the port is taken, or the address is not this machine's.
     """
+    check_host(host)
     # As Ctrl-C does, so that the files are deleted then, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with tempfile.TemporaryDirectory(prefix="pydpst-ui-", ignore_cleanup_errors=True) as home:

@@ -96,9 +96,17 @@ def sentences(what: str) -> Iterator[None]:
         ) from None
     except MemoryError:
         raise MemoryError(f"{what} needs more memory than there is; make it smaller.") from None
+    except OSError as error:
+        if error.errno is None:  # a decoder's own
+            raise _undecodable(what, error) from None
+        raise ValueError(f"{what} cannot be read ({error.strerror}); give another.") from None
     except Exception as error:  # decoders raise whatever damaged bytes make them trip over
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise ValueError(f"{what} cannot be decoded ({reason}); give an undamaged file.") from None
+        raise _undecodable(what, error) from None
+
+
+def _undecodable(what: str, error: Exception) -> ValueError:
+    reason = " ".join(str(error).split()).rstrip(".")
+    return ValueError(f"{what} cannot be decoded ({reason}); give an undamaged file.")
 
 
 def open_picture(

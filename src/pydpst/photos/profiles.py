@@ -132,7 +132,8 @@ def srgb_pixels(levels: np.ndarray[Any, Any], profile: Profile | None) -> Tensor
 def in_unit(levels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Levels as float32 in [0, 1]."""
     if levels.dtype.kind == "f":
-        return np.ascontiguousarray(levels)
+        # A copy where they are a view that may not be written to, of which torch would warn.
+        return np.require(levels, requirements=["C", "W"])
     return levels.astype(np.float32) / np.iinfo(levels.dtype).max
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
@@ -22,17 +23,32 @@ def check_output(path: str | os.PathLike[str], suffixes: Collection[str] = PICTU
         The same path.
 
     Raises:
-        ValueError: if the suffix is none of these, the path is a folder, or its parent is no folder
-            that can be written to.
+        ValueError: if the suffix is none of these, the path is a folder or no regular file, or its
+            parent is no folder that can be written to.
     """
     path = Path(path)
     if path.suffix.lower() not in suffixes:
         raise ValueError(f"the output {path} must end in one of {', '.join(suffixes)}.")
-    if path.is_dir():
+    target = Path(os.path.realpath(path))
+    try:
+        mode = os.stat(target).st_mode
+    except FileNotFoundError:
+        mode = stat.S_IFREG
+    except NotADirectoryError:
+        raise ValueError(
+            f"the output folder {path.parent} does not exist; create it first."
+        ) from None
+    except OSError as error:  # such as links in a circle, and names that are too long
+        raise ValueError(
+            f"the output {path} cannot be written ({error.strerror}); choose another."
+        ) from None
+    if stat.S_ISDIR(mode):
         raise ValueError(f"the output {path} is a folder; give the path of a file.")
-    if not path.parent.is_dir():
+    if not stat.S_ISREG(mode):
+        raise ValueError(f"the output {path} is no regular file; choose another name for it.")
+    if not os.path.isdir(target.parent):
         raise ValueError(f"the output folder {path.parent} does not exist; create it first.")
-    check_folder(path.parent)
+    check_folder(target.parent)
     return path
 
 
@@ -54,13 +70,16 @@ def check_folder(folder: Path) -> None:
 def write_whole(path: Path, data: bytes | memoryview) -> None:
     """Writes a file beside its place and renames it, so that it is there whole or not at all.
 
+    A link stays, and the file that it leads to is written.
+
     Raises:
         OSError: if writing fails.
     """
-    beside = path.parent / f".pydpst-{secrets.token_hex(4)}.part"
+    target = Path(os.path.realpath(path))
+    beside = target.parent / f".pydpst-{secrets.token_hex(4)}.part"
     try:
         beside.write_bytes(data)
-        os.replace(beside, path)
+        os.replace(beside, target)
     except OSError as error:
         raise OSError(f"the output {path} could not be written ({error.strerror}).") from None
     finally:

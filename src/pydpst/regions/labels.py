@@ -24,6 +24,8 @@ _Array = np.ndarray[Any, Any]
 
 # Two colours nearer than this in every channel are one label that compression has changed.
 _SAME_COLOR = 30
+# Label maps are told apart at this size at most, before they are made as small as the photos.
+_LABELLED_SIZE = 2048
 # A label's least share of the pixels that lie inside it, with eight neighbours of their colour:
 # anti-aliased edges have none such.
 _LEAST_SHARE = 2e-4
@@ -202,8 +204,9 @@ def label_maps(content: Tensor, style: Tensor, masks: MaskPair, size: int | None
     Raises:
         ValueError: for masks that cannot be read, do not fit, or share no region.
     """
+    large = None if size is None else max(size, _LABELLED_SIZE)
     fitted = [
-        _fit_size(read_label_map(source, f"{photo} mask"), pixels, size)
+        _fit_size(read_label_map(source, f"{photo} mask"), pixels, large)
         for source, photo, pixels in (
             (masks.content, "content", content),
             (masks.style, "style", style),
@@ -212,7 +215,9 @@ def label_maps(content: Tensor, style: Tensor, masks: MaskPair, size: int | None
     labels, names = _labels_of(fitted)
     if isinstance(masks.content, str | os.PathLike):
         names = _called(names, read_names(Path(masks.content).parent))
-    return _shared(labels[0], labels[1], names)
+    small = [_at_size(one, size) for one in labels]
+    given = [np.bincount(one.ravel(), minlength=len(names)) > 0 for one in labels]
+    return _shared(small[0], small[1], names, given)
 
 
 def _called(names: list[str], given: dict[str, str]) -> list[str]:
@@ -228,8 +233,28 @@ def _called(names: list[str], given: dict[str, str]) -> list[str]:
     return found
 
 
-def _shared(content: _Array, style: _Array, names: list[str]) -> Regions:
-    """Renumbers the labels: what both maps have, then what the content's has, with a warning."""
+def _at_size(labels: _Array, size: int | None) -> _Array:
+    """A label map with a longer side of at most this."""
+    scale = max(labels.shape) / size if size is not None else 1.0
+    if scale <= 1:
+        return labels
+    rows, columns = (
+        ((np.arange(max(1, round(n / scale))) + 0.5) * n / max(1, round(n / scale))).astype(int)
+        for n in labels.shape
+    )
+    smaller: _Array = labels[rows[:, None], columns[None]]
+    return smaller
+
+
+def _shared(content: _Array, style: _Array, names: list[str], given: list[_Array]) -> Regions:
+    """Renumbers the labels: what both maps have, then what the content's has, with a warning.
+
+    Args:
+        content: labels (H, W), at the working size.
+        style: likewise.
+        names: of the labels.
+        given: of each map, which labels it has at its own size.
+    """
     least = [_LEAST_SHARE * labels.size for labels in (content, style)]
     counts = [np.bincount(labels.ravel(), minlength=len(names)) for labels in (content, style)]
     present = [count >= enough for count, enough in zip(counts, least, strict=True)]
@@ -240,8 +265,15 @@ def _shared(content: _Array, style: _Array, names: list[str]) -> Regions:
         raise ValueError(
             f"the masks share no region: the content's has {in_content}, the style's {in_style}."
         )
+    lost = given[0] & given[1] & ~shared
+    for name in np.array(names)[lost]:
+        warnings.warn(
+            f"the region {name} is too small at the size at which the look is found; it is left "
+            "out.",
+            stacklevel=4,
+        )
     for has, photo, other in ((present[0], "content", "style"), (present[1], "style", "content")):
-        for name in np.array(names)[has & ~shared]:
+        for name in np.array(names)[has & ~shared & ~lost]:
             warnings.warn(
                 f"the region {name} is in the {photo} mask only, not in the {other}'s; it is "
                 "left out.",

@@ -6,6 +6,7 @@ import functools
 import math
 import os
 import re
+import reprlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,11 +154,13 @@ def parse_memory(memory: int | str) -> int:
         unit = match[2].upper().replace("I", "i") if match else None
         if unit and not unit.endswith("B"):
             unit += "B"
-        if match and unit in _UNITS:
-            return int(float(match[1]) * _UNITS[unit])
-    elif isinstance(memory, int) and memory > 0:
+        if match and unit in _UNITS and (size := float(match[1]) * _UNITS[unit]) < 2**63:
+            return int(size)
+    elif isinstance(memory, int) and 0 < memory < 2**63:
         return memory
-    raise ValueError(f"max_memory is {memory!r}; it must be bytes, or such as 4GB or 500MB.")
+    raise ValueError(
+        f"max_memory is {reprlib.repr(memory)}; it must be bytes, or such as 4GB or 500MB."
+    )
 
 
 def grade_levels(steps: int) -> list[tuple[int, int]]:

@@ -21,6 +21,7 @@ from pydpst.video.hdr import Hdr
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
+    from av.video.codeccontext import VideoCodecContext
     from av.video.format import VideoFormat
     from av.video.frame import VideoFrame
 
@@ -70,7 +71,7 @@ def check_clip(clip: str | os.PathLike[str], output: str | os.PathLike[str]) -> 
         problem = "is no file" if path.exists() else "does not exist"
         raise ValueError(f"the clip {path} {problem}; give the path of a video file.")
     if check_output(output, CLIPS).resolve() == path.resolve():
-        raise ValueError(f"the output {output} is also the input; choose another name for it.")
+        raise ValueError(f"the output {output} is also an input; choose another name for it.")
 
 
 class ClipReader:
@@ -102,7 +103,9 @@ class ClipReader:
         if stream is None:
             raise ValueError(f"the clip {path} holds no video; give one that does.")
         self.stream = stream
-        context = stream.codec_context
+        context: VideoCodecContext | None = stream.codec_context
+        if context is None:
+            raise ValueError(f"the clip {path} is coded in a way that is not known; give another.")
         if not MINIMUM_SIDE <= min(context.width, context.height) <= _LARGEST_SIDE:
             raise ValueError(
                 f"the clip {path} is {context.width}×{context.height} pixels; each side must "
@@ -111,9 +114,11 @@ class ClipReader:
         stream.thread_type = "AUTO"
         self.rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         self.time_base = stream.time_base or 1 / self.rate
-        self.copied = [s for s in container.streams if s.type == "audio"]
+        audio = [s for s in container.streams if s.type == "audio"]
+        self.copied = [s for s in audio if s.codec_context is not None]
         self.total = stream.frames or self._estimate_total()
-        self.damaged = 0
+        # Sound coded in a way that is not known cannot be copied.
+        self.damaged = len(audio) - len(self.copied)
         self.width, self.height = context.width, context.height
         # The container's, if it has one: players take it before the stream's.
         self.aspect = stream.sample_aspect_ratio or context.sample_aspect_ratio
