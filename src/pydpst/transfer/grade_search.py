@@ -136,12 +136,12 @@ def find_grade(
     if from_content:
         maps.start = torch.eye(3, 4).to(content).expand_as(maps.start)
     costs = GradeCosts(maps, content, masks)
-    samples = (_sample(content), _sample(masks)), (_sample(style), _sample(style_masks))
+    samples = (sample(content), sample(masks)), (sample(style), sample(style_masks))
     theta = maps.zeros()
     aesthetics = Aesthetics(content.device) if weights["aesthetic"] > 0 else None
     for size, share in grade_levels(steps):
-        level = _Level(content, style, masks, style_masks, size, vgg, whole_share, aesthetics)
-        objective = _Objective(level, maps, costs, *samples, weights)
+        level = Level(content, style, masks, style_masks, size, vgg, whole_share, aesthetics)
+        objective = Objective(level, maps, costs, *samples, weights)
         for best, losses in _descend(objective, theta, share):
             theta = best
             yield Grade(maps(theta)), losses
@@ -165,13 +165,13 @@ def _is_same(content: Tensor, style: Tensor, masks: Tensor, style_masks: Tensor)
     )
 
 
-def _sample(planes: Tensor) -> Tensor:
+def sample(planes: Tensor) -> Tensor:
     """Pixels of a grid over planes (C, H, W), as they are: small copies have no extremes."""
     stride = max(1, max(planes.shape[-2:]) // _SAMPLE_SIDE)
     return planes[:, ::stride, ::stride].contiguous()
 
 
-class _Level:
+class Level:
     """The photos and masks at one size, and the losses there."""
 
     def __init__(
@@ -225,12 +225,12 @@ def _fitted(masks: Tensor, photo: Tensor) -> Tensor:
     return F.interpolate(masks[None], photo.shape[-2:], mode="area")[0]
 
 
-class _Objective:
+class Objective:
     """Losses and costs of θ at one level."""
 
     def __init__(
         self,
-        level: _Level,
+        level: Level,
         maps: RegionMaps,
         costs: GradeCosts,
         sample: tuple[Tensor, Tensor],
@@ -263,7 +263,7 @@ class _Objective:
 
 
 def _descend(
-    objective: _Objective, start: Tensor, steps: int
+    objective: Objective, start: Tensor, steps: int
 ) -> Iterator[tuple[Tensor, dict[str, float]]]:
     """Yields the best θ so far, and the losses of the last that was looked at."""
     scale = objective.scales()
