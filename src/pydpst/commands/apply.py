@@ -56,7 +56,7 @@ def apply(
 ) -> None:
     """Restyle PHOTOS, or video, in one pass, at full resolution: by MODEL, or like --style."""
     from pydpst.commands.clip import apply_to_clip, clip_results
-    from pydpst.feedforward.models import model_path
+    from pydpst.feedforward.bundled import model_path
     from pydpst.ops import choose_device
     from pydpst.video.clip import CLIPS
 
@@ -150,7 +150,7 @@ def styles() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from pydpst.feedforward.models import styles as bundled
+    from pydpst.feedforward.bundled import styles as bundled
 
     table = Table("style", "trained from", box=None)
     for name, note in bundled().items():
