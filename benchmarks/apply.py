@@ -14,7 +14,7 @@ import time
 import torch
 
 import pydpst
-from pydpst.feedforward.models import styles
+from pydpst.feedforward.bundled import styles
 
 
 def measure(style: str, megapixels: float) -> None:

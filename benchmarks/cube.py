@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 
 import pydpst
+from pydpst.feedforward.bundled import styles
 from pydpst.feedforward.export import nearest_cube
-from pydpst.feedforward.models import styles
 from pydpst.metrics import level_error
 from pydpst.photos.resizing import resize
 from pydpst.transfer.cube import apply_cube

@@ -32,8 +32,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import pydpst
+from pydpst.feedforward.bundled import styles
 from pydpst.feedforward.grade_net import GradeNet, grade_net
-from pydpst.feedforward.models import styles
 from pydpst.photos.resizing import resize
 from pydpst.transfer.match import look_of
 from pydpst.video.clip import ClipReader, Frame

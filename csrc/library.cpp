@@ -13,6 +13,8 @@
 #include <torch/csrc/stable/library.h>
 #include <torch/headeronly/version.h>
 
+#include "cpu/processor.h"
+
 STABLE_TORCH_LIBRARY(pydpst, library) {
   // For a guide image (B, G, H, W) of G = 1 or 3 channels: the whitening matrix W of each window,
   // its lower triangle packed by rows, (B, G(G + 1)/2, H − 2r, W − 2r).
@@ -72,7 +74,9 @@ PYBIND11_MODULE(_C, module) {
 #endif
         info["torch_headers"] = TORCH_VERSION;
         info["minimum_torch"] = "2.11";
+        info["instructions"] = pydpst::instruction_set();
         return info;
       },
-      "The compiler, the torch whose headers it used, and the oldest torch it runs with.");
+      "The compiler, the torch whose headers it used, the oldest torch it runs with, and the "
+      "instruction set that the kernels use on this processor.");
 }

@@ -10,8 +10,8 @@ from conftest import Run
 from PIL import Image
 
 import pydpst
+from pydpst.feedforward.bundled import model_path, styles
 from pydpst.feedforward.model_file import save_model
-from pydpst.feedforward.models import model_path, styles
 from pydpst.feedforward.networks import BilateralGridNet
 from pydpst.metrics import edge_ssim
 from pydpst.photos.resizing import resize

@@ -317,6 +317,18 @@ def test_help_and_import_do_not_load_torch() -> None:
     assert "info" in done.stdout
 
 
+def test_the_list_of_styles_needs_no_torch() -> None:
+    program = """if True:
+        import sys
+        from pydpst.commands.cli import app
+        app(standalone_mode=False)
+        assert not {"torch", "gradio", "av"} & sys.modules.keys()
+    """
+    command = [sys.executable, "-c", program, "styles"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "dusk" in done.stdout
+
+
 def test_public_names() -> None:
     for name in pydpst.__all__:
         wanted = {"apply": "apply_model", "load": "load_model"}.get(name, name)

@@ -14,8 +14,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import pydpst
+from pydpst.feedforward.bundled import read_about
 from pydpst.feedforward.export import export_cube
-from pydpst.feedforward.model_file import read_about, read_model, save_model, write_tensors
+from pydpst.feedforward.model_file import read_model, save_model, write_tensors
 from pydpst.feedforward.networks import BilateralGridNet
 from pydpst.feedforward.training import TrainingProgress
 from pydpst.transfer.cube import write_cube

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -288,28 +285,3 @@ def test_single_precision_over_the_borders_of_tiles(
     assert distance(have, want) < 1e-5
     worst = (have - want).abs().amax(0)
     assert worst.max() < 1e-3 * want.abs().max()  # nowhere is much worse than elsewhere
-
-
-@pytest.mark.parametrize("instructions", ["baseline", "avx2"])
-def test_other_processors_agree(instructions: str, tmp_path: Path) -> None:
-    program = """
-import sys
-import torch
-from pydpst.matting.laplacian import MattingLaplacian
-guide, p = torch.load(sys.argv[1])
-products = [MattingLaplacian(guide.to(t), 1e-5, r).matvec(p.to(t))
-            for t in (torch.float32, torch.float64) for r in (1, 2)]
-torch.save(products, sys.argv[2])
-"""
-    guide, p = random(3, 37, 53, seed=1), random(4, 37, 53, seed=2)
-    torch.save((guide, p), tmp_path / "in.pt")
-    command = [sys.executable, "-c", program, tmp_path / "in.pt", tmp_path / "out.pt"]
-    subprocess.run(command, env=os.environ | {"PYDPST_CPU": instructions}, check=True)
-    for product, (dtype, radius) in zip(
-        torch.load(tmp_path / "out.pt"),
-        [(dtype, radius) for dtype in (torch.float32, torch.float64) for radius in (1, 2)],
-        strict=True,
-    ):
-        want = MattingLaplacian(guide, 1e-5, radius).matvec(p)
-        assert product.dtype == dtype
-        assert distance(product, want) < (1e-5 if dtype == torch.float32 else 1e-9)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import PHOTOS, Run
 
-from pydpst.feedforward.models import model_path, styles
+from pydpst.feedforward.bundled import model_path, styles
 
 EXAMPLES = PHOTOS.parent
 # By command: what it reads, and the options that write. The values are the words of a command

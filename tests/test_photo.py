@@ -18,7 +18,7 @@ import torch
 from conftest import Run
 from test_photo_files import darker, same, through
 
-from pydpst.feedforward.models import styles
+from pydpst.feedforward.bundled import styles
 from pydpst.photos.dither import dithered
 from pydpst.photos.photo import open_photo, save_photo
 

@@ -10,7 +10,7 @@ from conftest import PHOTOS, Run
 from PIL import Image
 
 import pydpst
-from pydpst.feedforward.models import styles
+from pydpst.feedforward.bundled import styles
 
 QUICK = ("--size", 32, "--steps", 2)
 COMMANDS = {

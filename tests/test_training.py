@@ -16,8 +16,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import pydpst
+from pydpst.feedforward.bundled import read_about
 from pydpst.feedforward.criterion import Criterion
-from pydpst.feedforward.model_file import read_about, read_model, save_model
+from pydpst.feedforward.model_file import read_model, save_model
 from pydpst.feedforward.networks import BilateralGridNet, TransformerNet
 from pydpst.feedforward.training import TrainingProgress
 from pydpst.feedforward.training_photos import read_photos, sample, step_shape
@@ -137,7 +138,7 @@ def test_samples_depend_on_their_number_alone(photos: Path) -> None:
 KILLED = """
 import os, random, signal, sys, time
 import pydpst, torch
-from pydpst.feedforward.model_file import read_about
+from pydpst.feedforward.bundled import read_about
 
 style, photos, folder = sys.argv[1:]
 options = dict(size=64, batch=2, steps=40, held_out=0, precision="float32", checkpoint_steps=1)

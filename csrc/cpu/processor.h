@@ -33,6 +33,12 @@ inline bool has_avx2() {
       !limited_to("baseline") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   return has;
 }
+
+inline const char* instruction_set() {
+  return has_avx512() ? "avx512" : has_avx2() ? "avx2" : "baseline";
+}
+#else
+inline const char* instruction_set() { return "baseline"; }
 #endif
 
 // What operators.h asks of a back end.

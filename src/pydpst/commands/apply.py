@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,9 +15,11 @@ import typer
 
 from pydpst.commands import one_pass, say
 from pydpst.commands.batch import FAILURES, finish_batch, outputs_for, reason_of
-from pydpst.commands.files import check_files
+from pydpst.commands.files import Files, check_files
 from pydpst.commands.journal import NAME, Journal
+from pydpst.commands.pipes import check_pipes, piped
 from pydpst.commands.progress import progress_bar
+from pydpst.commands.report import AsJson, print_report, result_of
 
 if TYPE_CHECKING:
     import torch
@@ -37,11 +40,14 @@ def apply(
         typer.Argument(
             metavar="[MODEL] PHOTOS...",
             help="A model file or the name of a bundled style, unless there is --style; then "
-            "photos and folders, or clips.",
+            "photos and folders, or clips; - is a photo from standard input.",
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="A folder; for one photo also a file.")
+        Path,
+        typer.Option(
+            "--output", "-o", help="A folder; for one photo also a file, or - for standard output."
+        ),
     ],
     style: Annotated[
         Path | None, typer.Option(help="Instead of a model: a photo whose look the others get.")
@@ -53,10 +59,10 @@ def apply(
         float, typer.Option(help="0 the photo itself, 1 the full style; of a model up to 2.")
     ] = 1.0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Restyle PHOTOS, or video, in one pass, at full resolution: by MODEL, or like --style."""
-    from pydpst.commands.clip import apply_to_clip, clip_results
-    from pydpst.feedforward.models import model_path
+    from pydpst.feedforward.bundled import model_path
     from pydpst.ops import choose_device
     from pydpst.video.clip import CLIPS
 
@@ -69,19 +75,54 @@ def apply(
         raise ValueError(f"strength is {strength}; it must be a number from 0 to {most}.")
     photos = [Path(name) for name in (names[1:] if style is None else names)]
     source = model_path(names[0]) if style is None else style
-    reads = {"MODEL" if style is None else "--style": source}
+    check_pipes(photos, output, as_json)
     target = choose_device(device)
-    load = one_pass.of_model if style is None else one_pass.of_photo
-    if style is not None and export_cube is not None:
-        _export_cube(style, photos, output, export_cube, strength, target)
-        return
-    if any(photo.suffix.lower() in CLIPS for photo in photos):
-        results = clip_results(photos, output)
-        check_files({**reads, "clips": photos}, {"--output": results})
-        look = load(source, strength, target)
-        for clip, result in zip(photos, results, strict=True):
-            apply_to_clip(look.frames(), clip, result, strength, target)
-        return
+    with piped(photos[0], output) as (first, result):
+        photos[0] = first
+        if style is not None and export_cube is not None:
+            _export_cube(style, photos, result, export_cube, strength, target, as_json)
+            return
+        recipe = partial(_recipe_of, source, strength)
+        look = one_pass.of_model if style is None else one_pass.of_photo
+        load = partial(look, source, strength, target)
+        reads = {"MODEL" if style is None else "--style": source}
+        if any(photo.suffix.lower() in CLIPS for photo in photos):
+            _apply_to_clips(load, photos, result, reads, strength, target, as_json)
+        else:
+            _apply_to_photos(load, photos, result, reads, recipe, as_json)
+
+
+def _apply_to_clips(
+    load: Callable[[], OnePass],
+    clips: list[Path],
+    output: Path,
+    reads: Files,
+    strength: float,
+    device: torch.device,
+    as_json: bool,
+) -> None:
+    from pydpst.commands.clip import apply_to_clip, clip_results
+
+    results = clip_results(clips, output)
+    check_files({**reads, "clips": clips}, {"--output": results})
+    look = load()
+    start = time.monotonic()
+    done = [
+        apply_to_clip(look.frames(), clip, result, strength, device)
+        for clip, result in zip(clips, results, strict=True)
+    ]
+    if as_json:
+        print_report(start, done)
+
+
+def _apply_to_photos(
+    load: Callable[[], OnePass],
+    photos: list[Path],
+    output: Path,
+    reads: Files,
+    recipe: Callable[[], dict[str, Any]],
+    as_json: bool,
+) -> None:
     pairs = outputs_for(photos, output)
     results = [result for _, result in pairs]
     in_folder = results != [output]
@@ -91,20 +132,21 @@ def apply(
     )
     journal = None
     if in_folder:
-        journal = Journal(output, _recipe_of(source, strength))
+        journal = Journal(output, recipe())
         journal.check(results)
-    look = load(source, strength, target)
+    look = load()
     start = time.monotonic()
     if journal is None:
         _restyle_one(look, *pairs[0])
-        finish_batch(output, 1, 0, {}, start)
+        finish_batch(output, pairs, [], {}, start, as_json)
         return
     left = [pair for pair in pairs if not journal.is_done(*pair)]
     failures, interrupted = _restyle_all(look, left, journal)
     if interrupted is not None:
         say(f"interrupted before {interrupted}; the same command goes on from there")
         raise typer.Exit(130)
-    finish_batch(output, len(pairs), len(pairs) - len(left), failures, start)
+    there = {result for _, result in pairs} - {result for _, result in left}
+    finish_batch(output, pairs, there, failures, start, as_json)
 
 
 def _export_cube(
@@ -114,6 +156,7 @@ def _export_cube(
     cube: Path,
     strength: float,
     device: torch.device,
+    as_json: bool,
 ) -> None:
     """Restyles one photo like another, and writes the look as a table, too."""
     import pydpst
@@ -129,6 +172,9 @@ def _export_cube(
     found.save(result)
     found.save_cube(cube)
     say(f"{result}, {cube}: {time.monotonic() - start:.1f} s")
+    if as_json:
+        report = [result_of(photo, result, "written")]
+        print_report(start, report, also={"--export-cube": os.fspath(cube)})
 
 
 def _recipe_of(model: Path, strength: float) -> dict[str, Any]:
@@ -150,7 +196,7 @@ def styles() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from pydpst.feedforward.models import styles as bundled
+    from pydpst.feedforward.bundled import styles as bundled
 
     table = Table("style", "trained from", box=None)
     for name, note in bundled().items():

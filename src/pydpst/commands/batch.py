@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import typer
 
-from pydpst.commands import say
+from pydpst.commands import say, shown
+from pydpst.commands.report import print_report, result_of
 
 # What may be wrong with one photo of many, after which the others go on.
 FAILURES = (ValueError, ImportError, OSError, MemoryError, RuntimeError)
@@ -88,23 +90,36 @@ def _beneath(output: Path, photo: Path, top: Path) -> Path:
 
 
 def finish_batch(
-    output: Path, photos: int, there: int, failures: dict[Path, str], start: float
+    output: Path,
+    pairs: list[tuple[Path, Path]],
+    there: Collection[Path],
+    failures: dict[Path, str],
+    start: float,
+    as_json: bool,
 ) -> None:
     """Says what became of many photos.
 
     Args:
         output: the folder of the results.
-        photos: how many there are.
-        there: how many had their results before.
+        pairs: the photos, and where their results went.
+        there: results that were there before.
         failures: what went wrong with which photo.
         start: when it began, as `time.monotonic` has it.
+        as_json: whether it is also to be printed for programs.
 
     Raises:
         typer.Exit: if something went wrong.
     """
-    before = f", {there} were there" if there else ""
-    done = photos - there - len(failures)
-    say(f"{output}: {done} of {photos} photos{before}, {time.monotonic() - start:.1f} s")
+    before = f", {len(there)} were there" if there else ""
+    done = len(pairs) - len(there) - len(failures)
+    say(f"{output}: {done} of {len(pairs)} photos{before}, {time.monotonic() - start:.1f} s")
+    if as_json:
+        results = []
+        for photo, result in pairs:
+            reason = {"reason": shown(failures[photo])} if photo in failures else {}
+            state = "failed" if reason else "there" if result in there else "written"
+            results.append(result_of(photo, result, state, **reason))
+        print_report(start, results)
     if failures:
         _print_failures(failures)
         raise typer.Exit(1)
@@ -117,7 +132,7 @@ def _print_failures(failures: dict[Path, str]) -> None:
 
     table = Table("photo", "what is wrong", box=None)
     for photo, reason in failures.items():
-        table.add_row(str(photo), reason)
+        table.add_row(shown(photo), shown(reason))
     # A line each, however long, so that names and sentences can be copied.
     width = sum(max(len(str(x)) for x in column) for column in (failures, failures.values()))
     Console(stderr=True, width=width + 20).print(table)

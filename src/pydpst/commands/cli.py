@@ -12,7 +12,7 @@ import warnings
 
 import typer
 
-from pydpst.commands import say
+from pydpst.commands import say, shown
 from pydpst.commands.apply import apply, styles
 from pydpst.commands.evaluate import evaluate
 from pydpst.commands.export import export
@@ -58,7 +58,7 @@ def main() -> None:
     # What decoders think of damaged photos; pydpst says it in its own words.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-    warnings.formatwarning = lambda message, *_args, **_kwargs: f"warning: {message}\n"
+    warnings.formatwarning = lambda message, *_args, **_kwargs: f"warning: {shown(message)}\n"
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
         if "" in arguments:

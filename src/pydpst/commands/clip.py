@@ -12,6 +12,7 @@ import typer
 
 from pydpst.commands import say
 from pydpst.commands.progress import progress_bar
+from pydpst.commands.report import result_of
 
 if TYPE_CHECKING:
     import torch
@@ -43,17 +44,17 @@ def clip_results(clips: list[Path], output: Path) -> list[Path]:
 
 def apply_to_clip(
     look: FrameLook, clip: Path, result: Path, strength: float, device: torch.device
-) -> None:
-    """Restyles a clip in one pass, under a bar."""
+) -> dict[str, Any]:
+    """Restyles a clip in one pass, under a bar; what to report of it."""
     from pydpst.video.smooth_look import restyle_clip
 
-    _under_bar(
+    return _under_bar(
         clip, result, partial(restyle_clip, look, clip, result, device=device, strength=strength)
     )
 
 
-def stylize_clip(clip: Path, style: Path, output: Path, options: dict[str, Any]) -> None:
-    """Gives a clip a grade for each shot, under a bar."""
+def stylize_clip(clip: Path, style: Path, output: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """Gives a clip a grade for each shot, under a bar; what to report of it."""
     import pydpst
     from pydpst.feedforward.grade_net import grade_net
     from pydpst.ops import choose_device
@@ -93,10 +94,10 @@ def stylize_clip(clip: Path, style: Path, output: Path, options: dict[str, Any])
 
     look = ShotGrade(find)
     restyle = partial(restyle_clip, look, clip, output, device=device, strength=strength)
-    _under_bar(clip, output, restyle)
+    return _under_bar(clip, output, restyle)
 
 
-def _under_bar(clip: Path, output: Path, restyle: Callable[..., ClipResult]) -> None:
+def _under_bar(clip: Path, output: Path, restyle: Callable[..., ClipResult]) -> dict[str, Any]:
     from rich.progress import TimeRemainingColumn
 
     start = time.monotonic()
@@ -120,3 +121,4 @@ def _under_bar(clip: Path, output: Path, restyle: Callable[..., ClipResult]) -> 
     )
     if result.interrupted:
         raise typer.Exit(130)
+    return result_of(clip, output, "written", frames=result.frames)

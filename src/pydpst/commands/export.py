@@ -42,7 +42,7 @@ def export(
         raise ValueError("there is nothing to write; give --output MODEL.onnx or --cube LOOK.cube.")
     if photos is not None and cube is None:
         raise ValueError("--photos is for the look-up table; give --cube LOOK.cube, too.")
-    from pydpst.feedforward.models import model_path
+    from pydpst.feedforward.bundled import model_path
     from pydpst.feedforward.training_photos import find_photos
 
     found = [] if photos is None else [Path(str(photo)) for photo in find_photos(photos)]

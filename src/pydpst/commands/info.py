@@ -36,6 +36,7 @@ def info() -> None:
     table.add_row("compiler", ops.build_info["compiler"])
     table.add_row("torch headers", ops.build_info["torch_headers"])
     table.add_row("kernels", cuda)
+    table.add_row("instructions", ops.build_info["instructions"])
     table.add_row("devices", "\n".join(devices))
     table.add_row("weights", "\n".join(weights) or "none")
     Console().print(table)

@@ -64,6 +64,7 @@ def restyle_folder(
     save_recipe: Path | None,
     given: dict[str, Any],
     reads: Files | None = None,
+    as_json: bool = False,
 ) -> None:
     """Restyles the photos of a folder; those that an earlier run with the same look made stay.
 
@@ -76,6 +77,7 @@ def restyle_folder(
         save_recipe: where to write the recipe, too.
         given: other arguments of `pydpst.stylize`.
         reads: other files that are read.
+        as_json: whether what was done is also to be printed for programs.
 
     Raises:
         ValueError: for bad options, or if the output folder holds results of another look, or
@@ -121,4 +123,4 @@ def restyle_folder(
         raise ValueError(failures.popitem()[1])  # of an option, not of a photo
     if save_recipe is not None:
         write_recipe(save_recipe, style, given)
-    finish_batch(output, len(pairs), len(done), failures, start)
+    finish_batch(output, pairs, done, failures, start, as_json)

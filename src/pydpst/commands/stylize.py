@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,8 @@ from pydpst.commands import say
 from pydpst.commands.clip import stylize_clip
 from pydpst.commands.files import check_files
 from pydpst.commands.options import given, takes
+from pydpst.commands.pipes import check_pipes, piped
+from pydpst.commands.report import AsJson, print_report, result_of
 from pydpst.commands.restyle import restyle, restyle_folder
 from pydpst.transfer.look import Look
 
@@ -24,13 +27,18 @@ def stylize(
     content: Annotated[
         Path,
         typer.Argument(
-            metavar="CONTENT", help="The photo to restyle, a folder of photos, or a clip."
+            metavar="CONTENT",
+            help="The photo to restyle, - for one from standard input, a folder of photos, or "
+            "a clip.",
         ),
     ],
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", help="Where to write: png, jpg, tif or webp; for a folder a folder."
+            "--output",
+            "-o",
+            help="Where to write: png, jpg, tif or webp; for a folder a folder; - is standard "
+            "output.",
         ),
     ],
     style: Annotated[
@@ -74,6 +82,7 @@ def stylize(
             help="Also write the grade for other programs, as tables and masks: a folder."
         ),
     ] = None,
+    as_json: AsJson = False,
     **options: Any,
 ) -> None:
     """Give the photo CONTENT the style of the photo STYLE; Ctrl-C writes the best so far.
@@ -84,6 +93,7 @@ def stylize(
     style, arguments = _look(style, recipe, given({**options, **more}))
     from pydpst.video.clip import CLIPS
 
+    check_pipes([content], output, as_json)
     is_clip = content.suffix.lower() in CLIPS
     if content.is_dir() or is_clip:
         of_one_photo = {
@@ -110,7 +120,7 @@ def stylize(
     }
     if content.is_dir():
         reads.pop("CONTENT")
-        restyle_folder(content, style, output, save_recipe, arguments, reads)
+        restyle_folder(content, style, output, save_recipe, arguments, reads, as_json)
         return
     also = {
         "--compare": compare,
@@ -119,27 +129,54 @@ def stylize(
         "--export-grid": export_grid,
         "--export-model": export_model,
     }
-    check_files(reads, {"--output": output, **also}, {"--export-look": export_look})
-    if is_clip:
-        stylize_clip(content, style, output, arguments)
-        return
+    with piped(content, output) as (photo, result):
+        check_files(
+            {**reads, "CONTENT": photo},
+            {"--output": result, **also},
+            {"--export-look": export_look},
+        )
+        if is_clip:
+            start = time.monotonic()
+            done = stylize_clip(photo, style, result, arguments)
+            if as_json:
+                print_report(start, [done])
+            return
+        arguments["content_mask"] = content_mask
+        _stylize_photo(photo, style, result, also, export_look, arguments, as_json)
+
+
+def _stylize_photo(
+    content: Path,
+    style: Path,
+    output: Path,
+    also: dict[str, Path | None],
+    export_look: Path | None,
+    arguments: dict[str, Any],
+    as_json: bool,
+) -> None:
     _check_outputs(output, also)
     if export_look is not None:
         _check_look(export_look, arguments)
-    if export_model is not None:
-        _check_model({"content_mask": content_mask, **arguments})
+    if also["--export-model"] is not None:
+        _check_model(arguments)
     start = time.monotonic()
-    result, size = restyle(content, style, {"content_mask": content_mask, **arguments})
+    result, size = restyle(content, style, arguments)
     result.save(output)
     refused = _write_also(result, style, also, {**arguments, "size": size})
     if export_look is not None:
         result.export_look(export_look)
     height, width = result.image.shape[-2:]
     summary = f"{output}: {width}×{height} pixels, {time.monotonic() - start:.1f} s"
-    if result.interrupted:
-        say(f"interrupted: wrote the best image so far, {summary}")
+    stopped = "interrupted: wrote the best image so far, " if result.interrupted else ""
+    say(f"{stopped}{summary}")
+    if as_json:
+        state = "stopped" if stopped else "written"
+        done = result_of(content, output, state, width=width, height=height, size=size)
+        asked = {**also, "--export-look": export_look}
+        written = {o: os.fspath(path) for o, path in asked.items() if path and o not in refused}
+        print_report(start, [done], also=written)
+    if stopped:
         raise typer.Exit(130)
-    say(summary)
     if refused:
         raise typer.Exit(1)
 
@@ -208,10 +245,10 @@ def _write_also(
     style: Path,
     also: dict[str, Path | None],
     given: dict[str, Any],
-) -> bool:
-    """Writes what is asked for beside the result; whether some of it was refused."""
+) -> set[str]:
+    """Writes what is asked for beside the result; which of these options were refused."""
     if not any(also.values()):
-        return False
+        return set()
 
     from pydpst.feedforward.export import export_fitted_cube, export_fitted_grid
     from pydpst.feedforward.grade_net import grade_net
@@ -228,15 +265,16 @@ def _write_also(
     if (path := also["--export-model"]) is not None:
         save_model(grade_net(result), path, {"style": style.name})
     asked = {"--export-cube": export_fitted_cube, "--export-grid": export_fitted_grid}
-    exports = [(path, export) for option, export in asked.items() if (path := also[option])]
+    exports = [(option, path) for option in asked if (path := also[option])]
     small = result.pair.content.cpu()
-    refused = False
-    for path, export in exports:
+    refused = set()
+    for option, path in exports:
+        export = asked[option]
         try:
             rms, percentile = export(small, result.working.cpu(), path)
         except ValueError as error:
             say(f"error: {error}")
-            refused = True
+            refused.add(option)
             continue
         only = "; for this photo alone, at any size" if export is export_fitted_grid else ""
         say(

@@ -12,12 +12,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from pydpst.feedforward.bundled import FORMAT_KEY, VERSION, about_of, check_there, damaged
 from pydpst.feedforward.grade_net import GradeNet
 from pydpst.feedforward.grid import FittedGrid
 from pydpst.feedforward.networks import NETWORKS
 from pydpst.photos.writing import write_whole
-
-_FORMAT_KEY, _VERSION = "pydpst", 1
 
 _KINDS: dict[str, Any] = {**NETWORKS, "fitted": FittedGrid, "grade": GradeNet}
 
@@ -39,38 +38,9 @@ def write_tensors(
     """
     if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
         raise ValueError(f"the {kind} holds NaN or infinity; {path} is not written.")
-    header = json.dumps({"kind": kind, "version": _VERSION, **about})
+    header = json.dumps({"kind": kind, "version": VERSION, **about})
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_whole(Path(path), save(kept, metadata={_FORMAT_KEY: header}))
-
-
-def _read(path: Path, kind: str, with_tensors: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    if not path.is_file():
-        raise ValueError(f"the {kind} {path} does not exist; give the path of a {kind} file.")
-    tensors = {}
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get(_FORMAT_KEY)
-            if with_tensors:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"the {kind} {path} is damaged or no safetensors file ({error}); give one that "
-            "`pydpst train` wrote."
-        ) from None
-    try:
-        about = json.loads(header or "")
-    except (ValueError, RecursionError):
-        about = None
-    if not isinstance(about, dict) or about.get("kind") != kind:
-        raise ValueError(f"{path} is no {kind} of pydpst; give one that `pydpst train` wrote.")
-    version = about.get("version")
-    if type(version) is not int or version > _VERSION:
-        raise ValueError(
-            f"the {kind} {path} has version {version}, but this pydpst knows versions up to "
-            f"{_VERSION}; upgrade pydpst."
-        )
-    return tensors, about
+    write_whole(Path(path), save(kept, metadata={FORMAT_KEY: header}))
 
 
 def read_tensors(
@@ -81,16 +51,15 @@ def read_tensors(
     Raises:
         ValueError: if the file is not there, damaged, of another kind or of a newer version.
     """
-    return _read(Path(path), kind, with_tensors=True)
-
-
-def read_about(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
-    """The JSON of `read_tensors` alone.
-
-    Raises:
-        ValueError: likewise.
-    """
-    return _read(Path(path), kind, with_tensors=False)[1]
+    path = Path(path)
+    check_there(path, kind)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(damaged(path, kind, error)) from None
+    return tensors, about_of(metadata, path, kind)
 
 
 def save_model(network: nn.Module, path: str | os.PathLike[str], about: dict[str, Any]) -> None:

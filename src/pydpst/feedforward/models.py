@@ -4,43 +4,15 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from pydpst.feedforward.model_file import read_about, read_model
+from pydpst.feedforward.bundled import model_path
+from pydpst.feedforward.model_file import read_model
 from pydpst.photos.decode import Source
 from pydpst.photos.image import load_image
 from pydpst.transfer.match import match
-
-_STYLES = Path(__file__).parent.parent / "weights" / "styles"
-
-
-def styles() -> dict[str, str]:
-    """The bundled models: the note on authors and terms of each, by name."""
-    return {
-        path.stem: str(read_about(path, "model").get("license", ""))
-        for path in sorted(_STYLES.glob("*.safetensors"))
-    }
-
-
-def model_path(model: str | os.PathLike[str]) -> Path:
-    """The file of a model: of a bundled one by its name, or the path itself.
-
-    Raises:
-        ValueError: if there is no such file.
-    """
-    bundled = _STYLES / f"{os.fspath(model)}.safetensors"
-    if len(Path(model).parts) == 1 and bundled.is_file():
-        return bundled
-    if not Path(model).is_file():
-        names = ", ".join(path.stem for path in sorted(_STYLES.glob("*.safetensors")))
-        raise ValueError(
-            f"the model {os.fspath(model)} does not exist; give a model file or one of the bundled "
-            f"styles: {names}."
-        )
-    return Path(model)
 
 
 def load_model(model: str | os.PathLike[str]) -> nn.Module:

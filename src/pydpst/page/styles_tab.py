@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from pydpst.feedforward.models import styles
+from pydpst.feedforward.bundled import styles
 from pydpst.page.session import Session
 from pydpst.page.widgets import comparison, drop_area, on_photo, shown_error, summary_of
 
