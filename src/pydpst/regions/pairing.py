@@ -250,9 +250,9 @@ def _extreme(
     for first in range(len(matches)):
         for second in range(first):
             masks = hard[0][first], hard[0][second]
-            before = _across(content.colors, *masks).mean(0)
-            after = _across(graded[first], *masks, graded[second]).mean(0)
-            swapped = _median(torch.where(before > 0, after, -after)[before.abs() > LEAST_STEP])
+            before = across(content.colors, *masks).mean(0)
+            after = across(graded[first], *masks, graded[second]).mean(0)
+            swapped = median(torch.where(before > 0, after, -after)[before.abs() > LEAST_STEP])
             if swapped is not None and swapped < -MOST_INVERSION:
                 return first, second
     return None
@@ -265,7 +265,7 @@ def _hard(shares: Tensor) -> Tensor:
 
 def _has_edge(photo: Seen, first: Tensor, second: Tensor) -> bool:
     """Whether the border of two masks (h, w) lies on an edge; so it does if they have none."""
-    step = _median(_across(photo.colors, first, second).abs().amax(0))
+    step = median(across(photo.colors, first, second).abs().amax(0))
     return step is None or step >= LEAST_STEP
 
 
@@ -302,7 +302,7 @@ def _next(sums: list[Tensor], hard: list[Tensor], index: int, matches: list[_Gro
     return int(votes.argmax())
 
 
-def _across(colors: Tensor, first: Tensor, second: Tensor, others: Tensor | None = None) -> Tensor:
+def across(colors: Tensor, first: Tensor, second: Tensor, others: Tensor | None = None) -> Tensor:
     """The differences of colours across the border of two regions.
 
     Args:
@@ -327,7 +327,7 @@ def _across(colors: Tensor, first: Tensor, second: Tensor, others: Tensor | None
     return torch.cat(found, 1)
 
 
-def _median(values: Tensor) -> float | None:
+def median(values: Tensor) -> float | None:
     """The median, or None of hardly any."""
     return float(values.median()) if len(values) > 2 else None
 

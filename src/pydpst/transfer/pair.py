@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -116,6 +116,23 @@ def pair_up(photos: Photos, look: Look) -> Pair:
         style_masks,
         strengths,
         guessed,
+    )
+
+
+def may_be_one(pair: Pair, look: Look) -> bool:
+    """Whether the regions of a pair were found, and nobody has said anything of one of them."""
+    found = pair.guessed and not isinstance(look.regions, Regions)
+    return found and pair.regions.shared > 1 and len(set(pair.strengths)) == 1
+
+
+def as_one(pair: Pair) -> Pair:
+    """The same with each photo as one region."""
+    return replace(
+        pair,
+        regions=one_region(pair.content, pair.style),
+        masks=torch.ones_like(pair.content[:1]),
+        style_masks=torch.ones_like(pair.style[:1]),
+        strengths=pair.strengths[:1],
     )
 
 

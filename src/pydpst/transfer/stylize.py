@@ -15,6 +15,7 @@ from torch import Tensor
 from pydpst.ops import choose_device
 from pydpst.photos.decode import Source
 from pydpst.photos.photo import Photo, save_photo
+from pydpst.regions.border_order import swaps_brightness
 from pydpst.regions.labels import MaskPair
 from pydpst.regions.masks import Regions
 from pydpst.transfer.export_look import check_look_folder, export_look, full_masks
@@ -24,7 +25,7 @@ from pydpst.transfer.grade import Grade
 from pydpst.transfer.grade_search import GradeSearch
 from pydpst.transfer.look import Look
 from pydpst.transfer.options import takes
-from pydpst.transfer.pair import Pair, pair_up, read_photos
+from pydpst.transfer.pair import Pair, as_one, may_be_one, pair_up, read_photos
 from pydpst.transfer.pixels import PixelSearch
 from pydpst.transfer.planning import Plan, plan
 
@@ -192,17 +193,13 @@ def stylize(
     if planned is not None:
         planned(the_plan)
     pair = pair_up(photos, look)
-    search = SEARCHES[look.method](pair, look)
-    result = Result(pair.content, pair.content, pair, look)
-    try:
-        for losses in search.steps():
-            result.losses.append(losses)
-            if callback is not None:
-                image = lambda: search.image().cpu()  # noqa: E731
-                callback(Progress(len(result.losses), look.most_steps, losses, image))
-    except KeyboardInterrupt:
-        result.interrupted = True
-    search.finish(complete=not result.interrupted)
+    result, search = _searched(pair, look, callback)
+    if search.grade is not None and not result.interrupted and may_be_one(pair, look):
+        shared = pair.masks[: pair.regions.shared]
+        planes = (pair.content, search.image(), shared, pair.style, pair.style_masks)
+        if swaps_brightness(*planes):
+            pair = as_one(pair)
+            result, search = _searched(pair, look, callback)
     result.grade = search.grade
     result.working = _at_working_size(pair, look, search.image())
     result.image = result.working
@@ -216,6 +213,24 @@ def stylize(
             preserve_luminance=look.preserve_luminance,
         )
     return result
+
+
+def _searched(
+    pair: Pair, look: Look, callback: Callable[[Progress], None] | None
+) -> tuple[Result, Search]:
+    """Finds the look of a pair; the result has its losses, and no image yet."""
+    search = SEARCHES[look.method](pair, look)
+    result = Result(pair.content, pair.content, pair, look)
+    try:
+        for losses in search.steps():
+            result.losses.append(losses)
+            if callback is not None:
+                image = lambda: search.image().cpu()  # noqa: E731
+                callback(Progress(len(result.losses), look.most_steps, losses, image))
+    except KeyboardInterrupt:
+        result.interrupted = True
+    search.finish(complete=not result.interrupted)
+    return result, search
 
 
 def _at_working_size(pair: Pair, look: Look, found: Tensor) -> Tensor:
