@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 import pytest
@@ -102,6 +103,20 @@ def test_bad_use_is_refused_in_a_sentence(photos: Path, arguments: list[str], re
     assert (done.returncode, done.stdout) == (2, b"")
     assert reason in done.stderr.decode()
     assert done.stderr.count(b"\n") == 1
+
+
+def test_closed_ends_are_told_in_a_sentence(photos: Path) -> None:
+    command = [*COMMAND, "apply", "dusk", "-", "-o", "-"]
+    closed = subprocess.run(["sh", "-c", '"$@" <&-', "sh", *command], capture_output=True)
+    assert (closed.returncode, closed.stdout) == (2, b"")
+    assert closed.stderr.startswith(b"error: standard input is no file or pipe")
+    with photos.joinpath("a.jpg").open("rb") as photo:
+        process = subprocess.Popen(command, stdin=photo, stdout=PIPE, stderr=PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, said = process.communicate()
+    assert process.returncode == 1
+    assert said.splitlines()[-1].startswith(b"error: the result could not be written to standard")
 
 
 def test_json_says_what_became_of_each_photo(photos: Path, tmp_path: Path) -> None:
