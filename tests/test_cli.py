@@ -331,7 +331,7 @@ def test_the_list_of_styles_needs_no_torch() -> None:
 
 def test_public_names() -> None:
     for name in pydpst.__all__:
-        wanted = {"apply": "apply_model", "load": "load_model"}.get(name, name)
+        wanted = {"load": "load_model"}.get(name, name)
         assert getattr(pydpst, name).__name__ == wanted
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = pydpst.nothing

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 import pytest
@@ -76,13 +77,21 @@ def test_a_file_into_a_pipe_and_a_pipe_into_a_file(photos: Path, tmp_path: Path)
     assert Image.open(result).format == "PNG"
 
 
-@pytest.mark.parametrize("given", [b"", b"no picture", b"\xff\xd8\xff\xe0 a JPEG no more"])
-def test_what_is_no_photo_is_refused_in_a_sentence(photos: Path, given: bytes) -> None:
-    for command in (["stylize", "-", photos / "b.png"], ["apply", "dusk", "-"]):
-        done = run(*command, "-o", "-", given=given)
-        assert (done.returncode, done.stdout) == (2, b"")
-        assert done.stderr.startswith(b"error: the photo from standard input")
-        assert done.stderr.count(b"\n") == 1
+@pytest.mark.parametrize(
+    ("command", "given"),
+    [
+        (["apply", "dusk", "-"], b""),
+        (["apply", "dusk", "-"], b"\xff\xd8\xff\xe0 a JPEG no more"),
+        (["stylize", "-", "b.png"], b"no picture"),
+    ],
+)
+def test_what_is_no_photo_is_refused_in_a_sentence(
+    photos: Path, command: list[str], given: bytes
+) -> None:
+    done = run(*command, "-o", "-", given=given)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"error: the photo from standard input")
+    assert done.stderr.count(b"\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -102,6 +111,20 @@ def test_bad_use_is_refused_in_a_sentence(photos: Path, arguments: list[str], re
     assert (done.returncode, done.stdout) == (2, b"")
     assert reason in done.stderr.decode()
     assert done.stderr.count(b"\n") == 1
+
+
+def test_closed_ends_are_told_in_a_sentence(photos: Path) -> None:
+    command = [*COMMAND, "apply", "dusk", "-", "-o", "-"]
+    closed = subprocess.run(["sh", "-c", '"$@" <&-', "sh", *command], capture_output=True)
+    assert (closed.returncode, closed.stdout) == (2, b"")
+    assert closed.stderr.startswith(b"error: standard input is no file or pipe")
+    with photos.joinpath("a.jpg").open("rb") as photo:
+        process = subprocess.Popen(command, stdin=photo, stdout=PIPE, stderr=PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, said = process.communicate()
+    assert process.returncode == 1
+    assert said.splitlines()[-1].startswith(b"error: the result could not be written to standard")
 
 
 def test_json_says_what_became_of_each_photo(photos: Path, tmp_path: Path) -> None:

@@ -32,10 +32,11 @@ def check_pipes(photos: Sequence[Path], output: Path, as_json: bool) -> None:
         raise ValueError(
             f"the output {output} must be a file or -, for standard input has no name to keep."
         )
-    if PIPE in photos and sys.stdin.isatty():
-        raise ValueError("standard input is a terminal; send it a photo: < PHOTO.")
-    if output == PIPE and sys.stdout.isatty():
-        raise ValueError("standard output is a terminal; send it elsewhere: > RESULT.")
+    # Closed streams are None.
+    if PIPE in photos and (sys.stdin is None or sys.stdin.isatty()):
+        raise ValueError("standard input is no file or pipe; send it a photo: < PHOTO.")
+    if output == PIPE and (sys.stdout is None or sys.stdout.isatty()):
+        raise ValueError("standard output is no file or pipe; send it elsewhere: > RESULT.")
 
 
 @contextmanager
@@ -51,11 +52,13 @@ def piped(photo: Path, output: Path) -> Iterator[tuple[Path, Path]]:
         ValueError: if the photo is no picture.
         OSError: if nobody reads standard output.
     """
+    from pydpst.photos.opening import MAXIMUM_BYTES
+
     with TemporaryDirectory(prefix="pydpst-") as folder:
         source, result = photo, output
         if photo == PIPE:
             source = _stand_in(Path(folder, "input"), "from standard input")
-            source.write_bytes(sys.stdin.buffer.read())
+            source.write_bytes(sys.stdin.buffer.read(MAXIMUM_BYTES + 1))
         if output == PIPE:
             result = _stand_in(Path(folder, f"output{_suffix_for(source)}"), "standard output")
         try:

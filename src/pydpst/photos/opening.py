@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from pydpst.photos.limits import MAXIMUM_SIDE
 
 # Nothing that holds as many pixels as Pillow decodes is larger.
-_MAXIMUM_BYTES = 2**31
+MAXIMUM_BYTES = 2**31
 
 
 # Raster formats only: others, such as EPS, make Pillow run an interpreter.
@@ -163,9 +163,9 @@ def opened(
             raise IsADirectoryError
         if not stat.S_ISREG(status.st_mode):
             raise Refused(f"{what} is no regular file; give the path of {kind}.")
-        if status.st_size > _MAXIMUM_BYTES:
+        if status.st_size > MAXIMUM_BYTES:
             raise Refused(
-                f"{what} has {status.st_size} bytes; a picture may have at most {_MAXIMUM_BYTES}."
+                f"{what} has {status.st_size} bytes; a picture may have at most {MAXIMUM_BYTES}."
             )
         yield reader
 
