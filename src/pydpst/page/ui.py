@@ -16,7 +16,9 @@ from pathlib import Path
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import gradio as gr
+from starlette.middleware import Middleware
 
+from pydpst.page.gate import Gate, quiet_gradio
 from pydpst.page.photo_tab import PhotoTab
 from pydpst.page.session import Session
 from pydpst.page.styles_tab import StylesTab
@@ -69,6 +71,51 @@ def check_host(host: str) -> None:
         ) from None
 
 
+def start(home: Path, host: str, port: int | None) -> str:
+    """Starts the page's server, which ends with the process.
+
+    Args:
+        home: an empty folder for all visitors' files.
+        host: the address to listen at.
+        port: None is the first that is free from 7860.
+
+    Returns:
+        The page's address.
+
+    Raises:
+        OSError: if the port is taken.
+    """
+    os.environ["GRADIO_TEMP_DIR"] = str(home)
+    quiet_gradio()
+    font = ["system-ui", "sans-serif"]
+    try:
+        _, address, _ = page(home).launch(
+            server_name=host,
+            server_port=port,
+            share=False,
+            run_history=False,
+            enable_monitoring=False,
+            ssr_mode=False,
+            pwa=False,
+            footer_links=[],
+            max_file_size=_LARGEST_UPLOAD,
+            theme=gr.themes.Base(
+                neutral_hue="neutral", font=font, font_mono=["ui-monospace", "monospace"]
+            ),
+            css=_CSS,
+            quiet=True,
+            prevent_thread_lock=True,
+            app_kwargs={"middleware": [Middleware(Gate, host=host, home=home)]},
+        )
+    except OSError:
+        ports = f"port {port}" if port else "any port from 7860 to 7959"
+        raise OSError(
+            f"{host} cannot be listened at on {ports}; choose another --port, or for --host an "
+            "address of this machine."
+        ) from None
+    return str(address)
+
+
 def serve(host: str, port: int | None, tell: Callable[[str], None]) -> None:
     """Serves the page until Ctrl-C, and then deletes all that visitors left.
 
@@ -84,33 +131,6 @@ def serve(host: str, port: int | None, tell: Callable[[str], None]) -> None:
     # As Ctrl-C does, so that the files are deleted then, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with tempfile.TemporaryDirectory(prefix="pydpst-ui-", ignore_cleanup_errors=True) as home:
-        os.environ["GRADIO_TEMP_DIR"] = home
-        blocks = page(Path(home))
-        font = ["system-ui", "sans-serif"]
-        try:
-            _, address, _ = blocks.launch(
-                server_name=host,
-                server_port=port,
-                share=False,
-                run_history=False,
-                enable_monitoring=False,
-                ssr_mode=False,
-                pwa=False,
-                footer_links=[],
-                max_file_size=_LARGEST_UPLOAD,
-                theme=gr.themes.Base(
-                    neutral_hue="neutral", font=font, font_mono=["ui-monospace", "monospace"]
-                ),
-                css=_CSS,
-                quiet=True,
-                prevent_thread_lock=True,
-            )
-        except OSError:
-            ports = f"port {port}" if port else "any port from 7860 to 7959"
-            raise OSError(
-                f"{host} cannot be listened at on {ports}; choose another --port, or for --host an "
-                "address of this machine."
-            ) from None
-        tell(address)
+        tell(start(Path(home), host, port))
         with suppress(KeyboardInterrupt):
             threading.Event().wait()
