@@ -5,8 +5,8 @@
 FOLDER has input/inN.png, style/tarN.png, segmentation/{in,tar}N.png and published/N.png. Results go
 to RESULTS/MODE/N.png, their seconds beside them; those that are already there are not made again.
 The modes: given is a grade with the masks of the folder, auto one with regions by what the photos
-show, clusters one with regions by looks, none one for the whole photo, and pixels the method pixels
-with the masks. All are measured with the masks of the folder: style and colour distance relative to
+show, clusters one with regions by looks, none one for the whole photo, pixels the method pixels
+with the masks, and match what the network of `pydpst apply --style` gives in one pass. All are measured with the masks of the folder: style and colour distance relative to
 the content's, edge SSIM, flat and 1000 times the photorealism residual (see `pydpst.metrics`).
 RESULTS/sheets/N.png shows each pair in full size.
 """
@@ -39,6 +39,7 @@ MODES = {
     "clusters": {"regions": "clusters"},
     "none": {"regions": "none"},
     "pixels": {"method": "pixels"},
+    "match": {},
 }
 console = Console()
 
@@ -108,6 +109,11 @@ def stylized(pair: Pair, mode: str, results: Path, size: int) -> float:
     options: dict[str, object] = dict(MODES[mode])
     if "regions" not in options:
         options |= {"content_mask": pair.content_mask, "style_mask": pair.style_mask}
+    if mode == "match":
+        start = time.perf_counter()
+        photo, style = (resize(pydpst.load_image(p), size) for p in (pair.content, pair.style))
+        image = pydpst.match(photo, style).image
+        return kept(image, output, notes, size, time.perf_counter() - start)
     with console.status("") as status:
 
         def show(progress: Progress) -> None:
@@ -118,8 +124,13 @@ def stylized(pair: Pair, mode: str, results: Path, size: int) -> float:
         seconds = time.perf_counter() - start
     if result.interrupted:
         raise typer.Exit(130)
+    return kept(result.working, output, notes, size, seconds)
+
+
+def kept(image: Tensor, output: Path, notes: Path, size: int, seconds: float) -> float:
+    """Writes a result and its seconds, which it returns."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    pydpst.save_image(result.working, output)
+    pydpst.save_image(image, output)
     write_whole(notes, json.dumps({"size": size, "seconds": seconds}).encode())
     return seconds
 
