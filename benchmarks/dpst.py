@@ -6,8 +6,9 @@ FOLDER has input/inN.png, style/tarN.png, segmentation/{in,tar}N.png and publish
 to RESULTS/MODE/N.png, their seconds beside them; those that are already there are not made again.
 The modes: given is a grade with the masks of the folder, auto one with regions by what the photos
 show, clusters one with regions by looks, none one for the whole photo, pixels the method pixels
-with the masks, and match what the network of `pydpst apply --style` gives in one pass. All are measured with the masks of the folder: style and colour distance relative to
-the content's, edge SSIM, flat and 1000 times the photorealism residual (see `pydpst.metrics`).
+with the masks, and match what the network of `pydpst apply --style` gives in one pass. All are
+measured with the masks of the folder: style and colour distance relative to the content's, edge
+SSIM, flat and 1000 times the photorealism residual (see `pydpst.metrics`).
 RESULTS/sheets/N.png shows each pair in full size.
 """
 
