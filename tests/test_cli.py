@@ -276,6 +276,8 @@ def test_ctrl_c_writes_the_best_so_far(tmp_path: Path, city_day: Path, city_nigh
     os.close(terminal)
     assert process.wait(60) == 130
     assert "interrupted: wrote the best image so far, " in seen
+    assert "/100000" in seen
+    assert "/?" not in seen
     assert "Traceback" not in seen
     assert os.listdir(tmp_path) == ["out.png"]
     with Image.open(tmp_path / "out.png") as out:
