@@ -3,11 +3,13 @@ from __future__ import annotations
 import errno
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -89,15 +91,15 @@ def test_bad_photo(run: Run, tmp_path: Path, small_photo: Path, name: str, role:
         (["-o", "out.png", "--size", "-5"], "size is -5"),
         (["-o", "out.png", "--size", "0", "--compare", "cmp.png"], "size is 0"),
         (["-o", "out.png", "--steps", "-1"], "steps"),
-        (["-o", "out.png", "--max-memory", "4 GHz"], "max_memory is '4 GHz'"),
-        (["-o", "out.png", "--max-memory", "1MB"], "max_memory is 1MB, but this photo needs"),
-        (["-o", "out.png", "--style-weight", "-1"], "style_weight"),
-        (["-o", "out.png", "--content-weight", "nan"], "content_weight"),
-        (["-o", "out.png", "--photorealism-weight", "inf"], "photorealism_weight"),
-        (["-o", "out.png", "--tv-weight", "-2"], "tv_weight"),
+        (["-o", "out.png", "--max-memory", "4 GHz"], "--max-memory is '4 GHz'"),
+        (["-o", "out.png", "--max-memory", "1MB"], "--max-memory is 1MB, but this photo needs"),
+        (["-o", "out.png", "--style-weight", "-1"], "--style-weight is"),
+        (["-o", "out.png", "--content-weight", "nan"], "--content-weight is"),
+        (["-o", "out.png", "--photorealism-weight", "inf"], "--photorealism-weight is"),
+        (["-o", "out.png", "--tv-weight", "-2"], "--tv-weight is"),
         (["-o", "out.png", "--device", "toaster"], "toaster"),
         (["-o", "out.png", "--device", "cuda:99"], "cuda:99"),
-        (["-o", "out.png", "--regions", "sky"], "regions is 'sky'"),
+        (["-o", "out.png", "--regions", "sky"], "--regions is 'sky'"),
         (["-o", "out.png", "--strength", "2"], "a strength is 2.0"),
         (["-o", "out.png", "--strength", "much"], "--strength is much"),
         (["-o", "out.png", "--strength", "0.5", "--strength", "1"], "--strength is 0.5 1"),
@@ -274,6 +276,8 @@ def test_ctrl_c_writes_the_best_so_far(tmp_path: Path, city_day: Path, city_nigh
     os.close(terminal)
     assert process.wait(60) == 130
     assert "interrupted: wrote the best image so far, " in seen
+    assert "/100000" in seen
+    assert "/?" not in seen
     assert "Traceback" not in seen
     assert os.listdir(tmp_path) == ["out.png"]
     with Image.open(tmp_path / "out.png") as out:
@@ -289,6 +293,43 @@ def test_a_result_in_a_pipe_is_the_plan_and_one_line(tmp_path: Path, small_photo
     plan, line = done.stderr.splitlines()
     assert plan.startswith(f"{small_photo}: 64×32 pixels at 32×16, carried over in 1 strip: about ")
     assert line.startswith(f"{tmp_path / 'out.png'}: 64×32 pixels, ")
+
+
+def test_help_shows_groups_defaults_and_examples() -> None:
+    environment = os.environ | {"COLUMNS": "200"}
+    for command, words in {
+        "stylize": ("Look", "Regions", "Limits", "Output", "--tv-weight", "[default: (0)]"),
+        "apply": ("Look", "Limits", "Output", "[default: 1.0]"),
+        "fit": ("[default: 33]",),
+    }.items():
+        shown = subprocess.run(
+            [*COMMAND, command, "--help"], capture_output=True, text=True, env=environment
+        ).stdout
+        for word in words:
+            assert word in shown.replace("(0.0)", "(0)")
+        assert shown.split("Examples:")[1].count(f"pydpst {command} ") == 2
+
+
+def test_version() -> None:
+    done = subprocess.run([*COMMAND, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"pydpst {version('pydpst')}\n"
+
+
+def test_sentences_name_options_as_typed(run: Run, small_photo: Path) -> None:
+    mask = small_photo.parent / "style_mask.png"
+    command = ("stylize", small_photo, small_photo, "-o", small_photo.parent / "out.png")
+    for options, said in (
+        (("--content-mask", small_photo), "there is --content-mask but no --style-mask"),
+        (("--content-weight", -1), "--content-weight is -1.0; it must be"),
+        (("--steps=0",), "--steps is 0; it must be"),
+        (("--init", "x"), "--init is 'x'; for grade it must be"),
+        (("--max-memory", "much"), "--max-memory is 'much'; it must be"),
+        (("--style-mask", mask, "--content-mask", small_photo), f"{mask} "),
+    ):
+        code, words = run(*command, *options)
+        assert code == 2
+        assert said in words
+        assert not re.search(r"(content_|style_|max_)(mask|weight|memory)\b(?!\.png)", words)
 
 
 def test_info() -> None:

@@ -141,7 +141,7 @@ def test_the_total_of_uploads_is_bounded(
 @pytest.mark.parametrize(
     "path",
     ["gradio_api/info", "gradio_api/openapi.json", "gradio_api/app_id", "gradio_api/api/predict",
-     "gradio_api/run/predict", "gradio_api/call/predict", "gradio_api/proxy=http://example.com",
+     "gradio_api/run/load", "gradio_api/call/predict", "gradio_api/proxy=http://example.com",
      "gradio_api/reset", "config", "monitoring", "docs", "openapi.json", "gradio_api/vibe-code",
      "gradio_api/component_server", "login", "token", "gradio_api/dev/reload"],
 )  # fmt: skip
@@ -163,6 +163,9 @@ def test_malformed_calls_print_no_traceback(url: str, capfd: pytest.CaptureFixtu
         *({"session_hash": "a", "fn_index": i, "data": ["x"] * 9} for i in range(12)),
     ]
     answers = [httpx.post(join, json=body).status_code for body in bodies]
+    for fn_index in (None, -1, 10**6, *range(12)):
+        body = {"session_hash": "a", "fn_index": fn_index, "data": ["x"]}
+        answers.append(httpx.post(f"{url}/gradio_api/run/predict", json=body).status_code)
     for body in (b"\xff", b"{", b"[" * 5000, b"null", b'"x"'):
         answers.append(httpx.post(join, content=body).status_code)
     for kind in ("multipart/form-data", "multipart/form-data; boundary=x", "text/plain", "x"):

@@ -226,7 +226,7 @@ def test_ctrl_c_keeps_what_there_is() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"diagonal": torch.zeros(SIZE)}, "diagonal is 0 everywhere"),
+        ({"diagonal": torch.zeros(SIZE)}, "no pixel has a known value"),
         ({"diagonal": torch.full(SIZE, -1.0)}, "diagonal holds -1"),
         ({"diagonal": torch.full(SIZE, torch.nan)}, "diagonal holds NaN"),
         ({"diagonal": torch.ones(3, 3)}, r"diagonal has the shape \(3, 3\)"),

@@ -12,7 +12,7 @@ import torch
 from conftest import PHOTOS, Run
 
 import pydpst
-from pydpst.feedforward.models import styles
+from pydpst.feedforward.bundled import styles
 from pydpst.matting.laplacian import MattingLaplacian
 
 STYLE = min(styles())
@@ -22,17 +22,21 @@ QUICK = ("--size", 32, "--steps", 1)
 @pytest.mark.parametrize(
     ("command", "options", "sentence"),
     [
-        ("stylize", ("--size", 10**20), "size is 100000000000000000000; it must be a whole number"),
-        ("stylize", ("--seed", 2**64), "seed is 18446744073709551616; it must be a whole number"),
-        ("stylize", ("--seed", -1), "seed is -1; it must be a whole number"),
+        (
+            "stylize",
+            ("--size", 10**20),
+            "--size is 100000000000000000000; it must be",
+        ),
+        ("stylize", ("--seed", 2**64), "--seed is 18446744073709551616; it must be a whole number"),
+        ("stylize", ("--seed", -1), "--seed is -1; it must be a whole number"),
         ("stylize", ("--max-memory", "9" * 400), "it must be bytes, or such as 4GB"),
-        ("stylize", ("--style-weight", "1e308"), "style_weight is 1e+308; it must be a number"),
+        ("stylize", ("--style-weight", "1e308"), "--style-weight is 1e+308; it must be a number"),
         ("stylize", ("--compare", ""), "an argument is empty; give a path or a value"),
-        ("train", ("--accumulate", 0), "accumulate is 0; it must be at least 1"),
-        ("train", ("--checkpoint-steps", 0), "checkpoint_steps is 0; it must be a whole number"),
-        ("train", ("--validate-steps", -2), "validate_steps is -2; it must be a whole number"),
-        ("train", ("--size", 10**9), "size is 1000000000; it must be a whole number"),
-        ("train", ("--seed", 2**63), "seed is 9223372036854775808; it must be a whole number"),
+        ("train", ("--accumulate", 0), "--accumulate is 0; it must be at least 1"),
+        ("train", ("--checkpoint-steps", 0), "--checkpoint-steps is 0; it must be a whole number"),
+        ("train", ("--validate-steps", -2), "--validate-steps is -2; it must be a whole number"),
+        ("train", ("--size", 10**9), "--size is 1000000000; it must be a whole number"),
+        ("train", ("--seed", 2**63), "--seed is 9223372036854775808; it must be a whole number"),
     ],
 )
 def test_numbers_out_of_range(

@@ -46,19 +46,34 @@ def apply(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", help="A folder; for one photo also a file, or - for standard output."
+            "--output",
+            "-o",
+            help="A folder; for one photo also a file, or - for standard output.",
+            rich_help_panel="Output",
         ),
     ],
     style: Annotated[
-        Path | None, typer.Option(help="Instead of a model: a photo whose look the others get.")
+        Path | None,
+        typer.Option(
+            help="Instead of a model: a photo whose look the others get.",
+            rich_help_panel="Look",
+        ),
     ] = None,
     export_cube: Annotated[
-        Path | None, typer.Option(help="With --style, of one photo: the look as LOOK.cube, too.")
+        Path | None,
+        typer.Option(
+            help="With --style, of one photo: the look as LOOK.cube, too.", rich_help_panel="Output"
+        ),
     ] = None,
     strength: Annotated[
-        float, typer.Option(help="0 the photo itself, 1 the full style; of a model up to 2.")
+        float,
+        typer.Option(
+            help="0 the photo itself, 1 the full style; of a model up to 2.", rich_help_panel="Look"
+        ),
     ] = 1.0,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or cuda:N.", rich_help_panel="Limits")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Restyle PHOTOS, or video, in one pass, at full resolution: by MODEL, or like --style."""

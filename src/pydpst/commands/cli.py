@@ -9,6 +9,8 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
@@ -22,10 +24,31 @@ from pydpst.commands.matte import matte
 from pydpst.commands.segment import segment
 from pydpst.commands.stylize import stylize
 from pydpst.commands.train import train
+from pydpst.commands.typed import as_typed
 from pydpst.commands.ui import ui
 
+# At the end of a command's help.
+_EXAMPLES = {
+    "stylize": "Examples:\n\npydpst stylize day.jpg night.jpg -o result.jpg\n\n"
+    "pydpst stylize holiday/ night.jpg -o restyled/ --strength 0.7 --lock person",
+    "apply": "Examples:\n\npydpst apply dusk photo.jpg -o result.jpg\n\n"
+    "pydpst apply --style night.jpg holiday/ -o restyled/",
+    "segment": "Examples:\n\npydpst segment day.jpg night.jpg -o masks/\n\n"
+    "pydpst segment day.jpg night.jpg -o masks/ --size 512 --regions clusters",
+    "evaluate": "Examples:\n\npydpst evaluate day.jpg night.jpg result.jpg\n\n"
+    "pydpst evaluate day.jpg night.jpg result.jpg --report result.html",
+    "train": "Examples:\n\npydpst train night.jpg photos/ -o night.safetensors\n\n"
+    "pydpst train night.jpg photos/ -o night.safetensors --resume",
+    "export": "Examples:\n\npydpst export dusk --cube dusk.cube --photos photo.jpg\n\n"
+    "pydpst export night.safetensors -o night.onnx",
+    "fit": "Examples:\n\npydpst fit before.jpg after.jpg -o look.cube\n\n"
+    "pydpst fit before.tif after.tif -o look.cube --size 65",
+    "matte": "Examples:\n\npydpst matte photo.jpg trimap.png -o alpha.png\n\n"
+    "pydpst matte photo.jpg trimap.png -o alpha.png --cutout cut.png",
+    "ui": "Examples:\n\npydpst ui\n\npydpst ui --host 0.0.0.0 --port 8000",
+}
+
 app = typer.Typer(
-    help="Photo style transfer that stays a photo.",
     epilog="--debug, with any command, shows where an unexpected error comes from.",
     no_args_is_help=True,
     add_completion=False,
@@ -44,7 +67,25 @@ for command in (
     ui,
     info,
 ):
-    app.command()(command)
+    app.command(epilog=_EXAMPLES.get(command.__name__))(command)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"pydpst {version('pydpst')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Photo style transfer that stays a photo."""
 
 
 def main() -> None:
@@ -70,16 +111,16 @@ def main() -> None:
     except Exception as error:
         if len(arguments) < len(sys.argv) - 1:
             traceback.print_exc()
-        sentence, code = _told(error)
+        sentence, code = _told(error, arguments)
         say(f"error: {sentence}")
         sys.exit(code)
 
 
-def _told(error: Exception) -> tuple[str, int]:
+def _told(error: Exception, arguments: Sequence[str]) -> tuple[str, int]:
     """What went wrong, in a line, and the exit code."""
     text = " ".join(str(error).split())
     if isinstance(error, ValueError):
-        return text, 2
+        return as_typed(text, _options_of(arguments), arguments), 2
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
         name = os.fsdecode(error.filename)
         of_name = error.errno in (errno.ENAMETOOLONG, errno.ELOOP)
@@ -92,6 +133,13 @@ def _told(error: Exception) -> tuple[str, int]:
         return "the system allows no more threads; end other programs, or raise its limit.", 1
     reason = text[:300] or type(error).__name__
     return f"this should not happen: {reason} (--debug shows where).", 1
+
+
+def _options_of(arguments: Sequence[str]) -> list[Any]:
+    """The options of the command that was typed."""
+    command: Any = typer.main.get_command(app)
+    found = command.commands.get(next((a for a in arguments if a[:1] != "-"), ""))
+    return [] if found is None else [p for p in found.params if p.param_type_name == "option"]
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def _typed(option: Field[Any]) -> Any:
         text += "; may be repeated"
     elif option.default is False:
         names = [f"--{option.name.replace('_', '-')}"]  # and no --no-…
-    unset = option.default in (None, False, ()) or option.default is MISSING
+    unset = option.default is False or option.default in (None, (), MISSING)
     info = typer.Option(
         *names,
         help=f"{text[0].upper()}{text[1:]}.",

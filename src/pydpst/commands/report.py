@@ -13,7 +13,10 @@ import typer
 from pydpst.commands import shown_as
 
 AsJson = Annotated[
-    bool, typer.Option("--json", help="Print what was done as JSON, on standard output.")
+    bool,
+    typer.Option(
+        "--json", help="Print what was done as JSON, on standard output.", rich_help_panel="Output"
+    ),
 ]
 
 

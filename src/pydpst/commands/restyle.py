@@ -35,7 +35,7 @@ def restyle(
     Returns:
         The result, and the working size that was planned.
     """
-    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
+    from rich.progress import TimeRemainingColumn
 
     import pydpst
 
@@ -45,13 +45,21 @@ def restyle(
         say(f"{content}: {plan}")
         sizes.append(plan.size)
 
-    columns = (f"{label}step", MofNCompleteColumn(), "{task.fields[losses]}", TimeRemainingColumn())
+    fields = ("{task.description}", "{task.fields[count]}", "{task.fields[losses]}")
+    columns = (*fields, TimeRemainingColumn())
     with progress_bar(*columns, too_large="give a smaller --size") as bar:
-        task = bar.add_task("", total=None, losses="")
+        task = bar.add_task(f"{label}before the first step", total=None, count="", losses="")
 
         def show(progress: Progress) -> None:
             losses = " ".join(f"{name} {loss:.3g}" for name, loss in progress.losses.items())
-            bar.update(task, completed=progress.step, total=progress.steps, losses=losses)
+            bar.update(
+                task,
+                description=f"{label}step",
+                count=f"{progress.step}/{progress.steps}",
+                completed=progress.step,
+                total=progress.steps,
+                losses=losses,
+            )
 
         result = pydpst.stylize(content, style, planned=planned, callback=show, **given)
     return result, sizes[0]
@@ -101,12 +109,15 @@ def restyle_folder(
     start = time.monotonic()
     done = {result for photo, result in pairs if journal.is_done(photo, result)}
     failures: dict[Path, str] = {}
+    left, made = len(pairs) - len(done), 0
     for number, (photo, result) in enumerate(pairs, start=1):
         if result in done:
             continue
+        label = f"photo {number} of {len(pairs)}{_remaining(start, made, left)}, "
+        made += 1
         interrupted = False
         try:
-            restyled, _ = restyle(photo, example, given, f"photo {number} of {len(pairs)}, ")
+            restyled, _ = restyle(photo, example, given, label)
             interrupted = restyled.interrupted
             if not interrupted:  # half-done ones would pass for done when it goes on
                 journal.begin(photo, result)
@@ -124,3 +135,11 @@ def restyle_folder(
     if save_recipe is not None:
         write_recipe(save_recipe, style, given)
     finish_batch(output, pairs, done, failures, start, as_json)
+
+
+def _remaining(start: float, made: int, left: int) -> str:
+    """How long all photos will take still, by those made since the start."""
+    if made == 0:
+        return ""
+    seconds = (time.monotonic() - start) / made * (left - made)
+    return f" (about {seconds:.0f} s left)" if seconds < 120 else f" ({seconds / 60:.0f} min left)"

@@ -39,47 +39,69 @@ def stylize(
             "-o",
             help="Where to write: png, jpg, tif or webp; for a folder a folder; - is standard "
             "output.",
+            rich_help_panel="Output",
         ),
     ],
     style: Annotated[
         Path | None, typer.Argument(metavar="STYLE", help="The photo whose style it gets.")
     ] = None,
     content_mask: Annotated[
-        Path | None, typer.Option(help="Label map of the content's regions.")
+        Path | None,
+        typer.Option(help="Label map of the content's regions.", rich_help_panel="Regions"),
     ] = None,
-    style_mask: Annotated[Path | None, typer.Option(help="Label map of the style's.")] = None,
+    style_mask: Annotated[
+        Path | None, typer.Option(help="Label map of the style's.", rich_help_panel="Regions")
+    ] = None,
     max_memory: Annotated[
         str | None,
-        typer.Option(help="What the process may hold, such as 4GB; unset: what is free."),
+        typer.Option(
+            help="What the process may hold, such as 4GB; unset: what is free.",
+            rich_help_panel="Limits",
+        ),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or cuda:N.", rich_help_panel="Limits")
+    ] = None,
     compare: Annotated[
-        Path | None, typer.Option(help="Also write content, style and result side by side.")
+        Path | None,
+        typer.Option(
+            help="Also write content, style and result side by side.", rich_help_panel="Output"
+        ),
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option(help="Take style and options from here: LOOK.json.")
+        Path | None,
+        typer.Option(help="Take style and options from here: LOOK.json.", rich_help_panel="Look"),
     ] = None,
     save_recipe: Annotated[
-        Path | None, typer.Option(help="Also write style and options: LOOK.json.")
+        Path | None,
+        typer.Option(help="Also write style and options: LOOK.json.", rich_help_panel="Output"),
     ] = None,
     export_cube: Annotated[
-        Path | None, typer.Option(help="Also write the nearest 3D look-up table: LOOK.cube.")
+        Path | None,
+        typer.Option(
+            help="Also write the nearest 3D look-up table: LOOK.cube.", rich_help_panel="Output"
+        ),
     ] = None,
     export_grid: Annotated[
         Path | None,
-        typer.Option(help="Also write the nearest model for pydpst apply: LOOK.safetensors."),
+        typer.Option(
+            help="Also write the nearest model for pydpst apply: LOOK.safetensors.",
+            rich_help_panel="Output",
+        ),
     ] = None,
     export_model: Annotated[
         Path | None,
         typer.Option(
             help="Also write the grade, which pydpst apply gives to other photos of the scene and "
-            "to clips: LOOK.safetensors."
+            "to clips: LOOK.safetensors.",
+            rich_help_panel="Output",
         ),
     ] = None,
     export_look: Annotated[
         Path | None,
         typer.Option(
-            help="Also write the grade for other programs, as tables and masks: a folder."
+            help="Also write the grade for other programs, as tables and masks: a folder.",
+            rich_help_panel="Output",
         ),
     ] = None,
     as_json: AsJson = False,

@@ -75,20 +75,20 @@ def _changed(path: Path) -> int:
 
 def _train_with_progress(style: Path, photos: Path, **arguments: Any) -> None:
     """Calls `pydpst.train` under a progress bar; measures are printed as they come."""
-    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
+    from rich.progress import TimeRemainingColumn
 
     import pydpst
 
     columns = (
         "{task.description}",
-        MofNCompleteColumn(),
+        "{task.fields[count]}",
         "{task.fields[losses]}",
         TimeRemainingColumn(),
     )
     first = os.environ.get("RANK", "0") == "0"
     remedy = "give a smaller --size, or a larger --accumulate"
     with progress_bar(*columns, too_large=remedy, shown=first) as bar:
-        task = bar.add_task("photo", total=None, losses="")
+        task = bar.add_task("before the first photo", total=None, count="", losses="")
 
         def show(progress: TrainingProgress) -> None:
             if progress.stage == "validate":
@@ -104,6 +104,7 @@ def _train_with_progress(style: Path, photos: Path, **arguments: Any) -> None:
             bar.update(
                 task,
                 description=description,
+                count=f"{progress.done}/{progress.total}",
                 completed=progress.done,
                 total=progress.total,
                 losses=losses,

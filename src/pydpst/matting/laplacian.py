@@ -248,8 +248,8 @@ class MattingLaplacian:
             where = self._as_planes(free, "free")
         if not (where.all((-2, -1)) <= (added > 0).any(-1).any(-1)).all():
             raise ValueError(
-                "diagonal is 0 everywhere and no pixel is held; L alone is singular, so it must be "
-                "above 0 somewhere."
+                "no pixel has a known value, so there is nothing to solve from; diagonal must be "
+                "above 0 where one is known, or free must leave out what is held."
             )
         return added, where
 

@@ -32,6 +32,8 @@ _CALLS = (
     "queue/join",
     "queue/data",
     "cancel",
+    # What does not wait in the queue, such as the button that stops a run.
+    "run/predict",
     "upload",
     "upload_progress",
     "file=",
