@@ -1,0 +1,93 @@
+"""Folder runs and trainings killed at random moments: begun again, they give the same bytes.
+
+PYDPST_KILLS=100 pytest tests/test_kills.py    # so many kills of each, in place of one
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import PHOTOS
+from PIL import Image
+
+from pydpst.feedforward.bundled import styles
+
+KILLS = int(os.environ.get("PYDPST_KILLS", "1"))
+PYDPST = [sys.executable, "-m", "pydpst"]
+TRAIN = ["train", "in/a.png", "in", "-o", "out/model.safetensors", "--size", "64", "--batch", "1",
+         "--steps", "6", "--held-out", "0", "--checkpoint-steps", "1"]  # fmt: skip
+COMMANDS = {
+    "stylize": ["stylize", "in", "in/a.png", "-o", "out", "--size", "32", "--steps", "2"],
+    "apply": ["apply", min(styles()), "in", "-o", "out"],
+    "train": TRAIN,
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three photos."""
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    for name, path in zip("abc", sorted(PHOTOS.glob("*.jpg")), strict=False):
+        with Image.open(path) as photo:
+            photo.resize((96, 64)).save(f"in/{name}.png")
+    return tmp_path
+
+
+def made() -> dict[str, bytes]:
+    """The results; what a killed run left beside them is not one."""
+    paths = [p for p in Path("out").iterdir() if not p.name.startswith(".")]
+    return {p.name: p.read_bytes() for p in paths if p.suffix in (".png", ".safetensors")}
+
+
+def started(arguments: list[str]) -> subprocess.Popen[str]:
+    resumed = ["--resume"] if Path("out/model.checkpoint").exists() else []
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [*PYDPST, *arguments, *resumed], env=environment, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finished(arguments: list[str]) -> float:
+    """Runs it to its end; how long that took."""
+    Path("out").mkdir(exist_ok=True)
+    start = time.monotonic()
+    process = started(arguments)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+    return time.monotonic() - start
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS) if KILLS > 1 else ["stylize", "train"])
+def test_killed_at_random_moments(name: str) -> None:
+    arguments = COMMANDS[name]
+    seconds = finished(arguments)
+    whole = made()
+    assert len(whole) == (1 if name == "train" else 3)
+    chance, kills = random.Random(name), 0
+    shutil.rmtree("out")
+    while kills < KILLS:
+        Path("out").mkdir(exist_ok=True)
+        process = started(arguments)
+        try:
+            _, said = process.communicate(timeout=chance.uniform(0.3, 1) * seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            kills += 1
+            # A broken result under its own name would be taken for one.
+            assert {n: b for n, b in made().items() if whole[n] != b} == {}
+            continue
+        assert process.returncode == 0, said
+        assert made() == whole
+        shutil.rmtree("out")
+    finished(arguments)
+    assert made() == whole
