@@ -145,7 +145,7 @@ def test_the_content_is_scaled_to_the_result(
         (["day.png", "night.png", "."], "the result image . is a folder"),
         (["day.png", "night.png", "dusk.png", "--report", "out.png"], "must end in"),
         (["day.png", "night.png", "dusk.png", "--report", "no/out.html"], "does not exist"),
-        (["day.png", "night.png", "dusk.png", "--content-mask", "day.png"], "no style mask"),
+        (["day.png", "night.png", "dusk.png", "--content-mask", "day.png"], "no --style-mask"),
     ],
 )
 def test_bad_input(

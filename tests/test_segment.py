@@ -134,6 +134,6 @@ def test_a_wrong_network_is_one_sentence(tmp_path: Path, run: Run, small_photo: 
     options = ("-o", out, "--segmentation-model", tmp_path)
     code, message = run("segment", small_photo, small_photo, *options)
     assert code == 2
-    assert "segmentation model" in message
+    assert "--segmentation-model" in message
     assert len(message.strip().splitlines()) == 1
     assert not out.exists()
