@@ -33,7 +33,7 @@ from torch import Tensor
 
 import pydpst
 from pydpst.feedforward.bundled import styles
-from pydpst.feedforward.grade_net import GradeNet, grade_net
+from pydpst.feedforward.grade_net import GradeNet, grade_net, whole_net
 from pydpst.photos.resizing import resize
 from pydpst.transfer.match import look_of
 from pydpst.video.clip import ClipReader, Frame
@@ -154,9 +154,7 @@ def photo_table(clips: list[Path | str], options: argparse.Namespace) -> None:
                 return grade_net(pydpst.stylize(frame, style, regions=regions))
 
             def read(frame: Tensor, style: Tensor = style) -> GradeNet:
-                network = GradeNet([["whole"]])
-                network.maps.data = look_of(frame, style).maps
-                return network
+                return whole_net(look_of(frame, style).maps)
 
             finds = {
                 "stylize": partial(found, regions="auto"),

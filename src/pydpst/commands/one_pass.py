@@ -48,7 +48,7 @@ def of_model(path: Path, strength: float, device: torch.device) -> OnePass:
 
 def of_photo(path: Path, strength: float, device: torch.device) -> OnePass:
     """The look of a style photo, as the network reads it beside each photo."""
-    from pydpst.feedforward.grade_net import GradeNet
+    from pydpst.feedforward.grade_net import whole_net
     from pydpst.photos.image import load_image
     from pydpst.transfer.match import look_of, matched
     from pydpst.video.shot_grade import ShotGrade
@@ -56,9 +56,7 @@ def of_photo(path: Path, strength: float, device: torch.device) -> OnePass:
     style = load_image(path, "style")
 
     def find(frame: Tensor) -> GradeNet:
-        found = GradeNet([["whole"]])
-        found.maps.data = look_of(frame, style).maps
-        return found
+        return whole_net(look_of(frame, style).maps)
 
     return OnePass(
         lambda photo: matched(photo, style, strength, device).image, lambda: ShotGrade(find)

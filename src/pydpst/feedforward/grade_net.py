@@ -49,13 +49,20 @@ class GradeNet(nn.Module):
             masks: (R, h, w), where the regions are in a small copy; None is to find them.
         """
         small = resize(photo, _SIZE)
-        masks = self.masks(photo) if masks is None else masks
+        masks = self.masks(small) if masks is None else masks
         colours = graded(self.maps, EnlargedPlanes(small, masks, photo.shape[1]))
         return given_to_photo(photo, small, colours, masks, [1.0] * len(masks)).to(photo)
 
     def masks(self, photo: Tensor) -> Tensor:
         """Where the regions are in a photo (3, H, W): (R, h, w), of a small copy."""
         return regions_again(resize(photo, _SIZE), self.parts)
+
+
+def whole_net(maps: Tensor) -> GradeNet:
+    """A grade (1, 8, 12) of one region, the whole photo."""
+    found = GradeNet([["whole"]])
+    found.maps.data = maps
+    return found
 
 
 def grade_net(result: Result) -> GradeNet:

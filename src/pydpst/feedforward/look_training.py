@@ -6,7 +6,6 @@ import copy
 import hashlib
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -62,7 +61,6 @@ class ReaderTraining:
         for photo in photos:
             digest.update(photo.numpy().tobytes())
         self.identity = {"steps": steps, "seed": seed, "photos": digest.hexdigest()}
-        self._reader = ThreadPoolExecutor(1)
 
     def advance(self) -> dict[str, float]:
         """Takes one step; the losses before it."""
