@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from pydpst.feedforward.look_pairs import Batch, look_batch
 from pydpst.feedforward.look_training import ReaderTraining
+from pydpst.feedforward.model_file import read_tensors, write_tensors
 from pydpst.feedforward.random_looks import random_looks
 from pydpst.photos.color_spaces import oklab, oklab_inverse, srgb_of
 
@@ -54,6 +55,22 @@ def test_a_checkpoint_of_another_training_is_refused(whole: ReaderTraining, tmp_
     for other in (ReaderTraining(photos(), 9, 3), ReaderTraining(photos()[:8], STEPS, 3)):
         with pytest.raises(ValueError, match="other steps, seed or photos"):
             other.restore(tmp_path / "a.checkpoint")
+
+
+@pytest.mark.parametrize("broken", ["step", "tensor"])
+def test_a_damaged_checkpoint_is_refused(
+    whole: ReaderTraining, tmp_path: Path, broken: str
+) -> None:
+    path = tmp_path / "a.checkpoint"
+    whole.save(path)
+    tensors, about = read_tensors(path, "checkpoint")
+    if broken == "step":
+        about["step"] = 10**9
+    else:
+        tensors.pop("mean.knot")
+    write_tensors(path, tensors, "checkpoint", about)
+    with pytest.raises(ValueError, match="is damaged"):
+        ReaderTraining(photos(), STEPS, 3).restore(path)
 
 
 def batch() -> Batch:

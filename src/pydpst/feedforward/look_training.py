@@ -7,6 +7,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -16,6 +17,12 @@ from pydpst.feedforward.look_criterion import look_losses
 from pydpst.feedforward.look_pairs import look_batch
 from pydpst.feedforward.model_file import read_tensors, write_tensors
 from pydpst.feedforward.training_photos import random_generator
+from pydpst.feedforward.training_state import (
+    restore_state,
+    state_fits,
+    state_tensors,
+    steps_taken,
+)
 from pydpst.losses.vgg import has_fast_bfloat16
 from pydpst.photos.writing import write_whole
 from pydpst.reading.network import LookReader
@@ -44,7 +51,6 @@ class ReaderTraining:
     Attributes:
         network: in training.
         average: the running average of its weights, which is what is kept in the end.
-        step: how many are done.
     """
 
     def __init__(self, photos: Sequence[Tensor], steps: int, seed: int) -> None:
@@ -54,13 +60,17 @@ class ReaderTraining:
             self.network = LookReader().train()
         self.average = copy.deepcopy(self.network).eval()
         self.optimizer = torch.optim.AdamW(self.network.parameters(), _RATE, weight_decay=0.02)
-        self.step = 0
         self.half = has_fast_bfloat16(torch.device("cpu"))
         self.maps = [scene_probabilities([photo.float() / 255])[0].half() for photo in photos]
         digest = hashlib.sha256()
         for photo in photos:
             digest.update(photo.numpy().tobytes())
         self.identity = {"steps": steps, "seed": seed, "photos": digest.hexdigest()}
+
+    @property
+    def step(self) -> int:
+        """How many steps were taken."""
+        return steps_taken(self.network, self.optimizer)
 
     def advance(self) -> dict[str, float]:
         """Takes one step; the losses before it."""
@@ -82,7 +92,6 @@ class ReaderTraining:
         losses["total"].backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
-        self.step += 1
         self._follow(min(_AVERAGE, (self.step + 1) / (self.step + 20)))
         return {name: float(value.detach()) for name, value in losses.items()}
 
@@ -95,12 +104,7 @@ class ReaderTraining:
 
     def save(self, path: Path) -> None:
         """Writes the checkpoint."""
-        tensors = {f"network.{name}": x for name, x in self.network.state_dict().items()}
-        tensors |= {f"average.{name}": x for name, x in self.average.state_dict().items()}
-        for name, parameter in self.network.named_parameters():
-            state = self.optimizer.state[parameter]
-            tensors[f"mean.{name}"] = state["exp_avg"]
-            tensors[f"square.{name}"] = state["exp_avg_sq"]
+        tensors = state_tensors(self._networks(), self.optimizer)
         write_tensors(path, tensors, "checkpoint", {"step": self.step, "training": self.identity})
 
     def save_weights(self, path: Path) -> None:
@@ -124,19 +128,17 @@ class ReaderTraining:
             ValueError: if it is damaged, or of a training with other settings or photos.
         """
         tensors, about = read_tensors(path, "checkpoint")
-        if about["training"] != self.identity:
+        if about.get("training") != self.identity:
             raise ValueError(
                 f"the checkpoint {path} is of a training with other steps, seed or photos; move it "
                 "away, or train with the same."
             )
-        self.step = about["step"]
-        for prefix, module in (("network.", self.network), ("average.", self.average)):
-            module.load_state_dict(
-                {k[len(prefix) :]: x for k, x in tensors.items() if k.startswith(prefix)}
-            )
-        for name, parameter in self.network.named_parameters():
-            self.optimizer.state[parameter] = {
-                "step": torch.tensor(float(self.step)),
-                "exp_avg": tensors[f"mean.{name}"],
-                "exp_avg_sq": tensors[f"square.{name}"],
-            }
+        step: Any = about.get("step")
+        networks = self._networks()
+        counts = type(step) is int and 0 < step <= self.steps
+        if not (counts and state_fits(tensors, networks)):
+            raise ValueError(f"the checkpoint {path} is damaged; move it away.")
+        restore_state(tensors, networks, self.optimizer, step)
+
+    def _networks(self) -> dict[str, nn.Module]:
+        return {"network": self.network, "average": self.average}

@@ -25,6 +25,12 @@ from pydpst.feedforward.model_file import read_tensors, write_tensors
 from pydpst.feedforward.networks import NETWORKS
 from pydpst.feedforward.training_photos import sample, step_shape
 from pydpst.feedforward.training_settings import Settings
+from pydpst.feedforward.training_state import (
+    restore_state,
+    state_fits,
+    state_tensors,
+    steps_taken,
+)
 
 _WARM_UP = 50
 _LEARNING_RATE = {"grid": 1.5e-3, "transformer": 1e-3}
@@ -120,9 +126,8 @@ class Run:
 
     @property
     def step(self) -> int:
-        """How many steps were taken: the optimiser's own count, so that they cannot differ."""
-        first = next(self.network.parameters())
-        return int(self.optimizer.state[first]["step"]) if self.optimizer.state else 0
+        """How many steps were taken."""
+        return steps_taken(self.network, self.optimizer)
 
     def _batch(self, step: int) -> list[Tensor]:
         """The parts of this process's share of a step's photos."""
@@ -183,11 +188,7 @@ class Run:
         """Writes the checkpoint; before the first step there is nothing to write."""
         if self.step == 0:
             return
-        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        for name, parameter in self.network.named_parameters():
-            state = self.optimizer.state[parameter]
-            tensors[f"mean.{name}"] = state["exp_avg"]
-            tensors[f"square.{name}"] = state["exp_avg_sq"]
+        tensors = state_tensors({"network": self.network}, self.optimizer)
         write_tensors(path, tensors, "checkpoint", {"step": self.step, "training": self.identity})
 
     def restore(self, path: Path) -> None:
@@ -207,31 +208,10 @@ class Run:
                 )
         step: Any = about.get("step")
         counts = type(step) is int and 0 < step <= self.settings.steps
-        if not (counts and isinstance(training, dict) and self._fit(tensors)):
+        networks = {"network": self.network}
+        if not (counts and isinstance(training, dict) and state_fits(tensors, networks)):
             raise ValueError(f"the checkpoint {path} is damaged; start without --resume.")
-        prefix = "network."
-        self.network.load_state_dict(
-            {
-                name[len(prefix) :]: value
-                for name, value in tensors.items()
-                if name.startswith(prefix)
-            }
-        )
-        for name, parameter in self.network.named_parameters():
-            self.optimizer.state[parameter] = {
-                "step": torch.tensor(float(step)),
-                "exp_avg": tensors[f"mean.{name}"].to(parameter.device),
-                "exp_avg_sq": tensors[f"square.{name}"].to(parameter.device),
-            }
-
-    def _fit(self, tensors: dict[str, Tensor]) -> bool:
-        """Whether these are the tensors of a checkpoint, and finite."""
-        shapes = {f"network.{n}": value.shape for n, value in self.network.state_dict().items()}
-        for name, parameter in self.network.named_parameters():
-            shapes |= {f"mean.{name}": parameter.shape, f"square.{name}": parameter.shape}
-        return {name: value.shape for name, value in tensors.items()} == shapes and all(
-            bool(torch.isfinite(value).all()) for value in tensors.values()
-        )
+        restore_state(tensors, networks, self.optimizer, step)
 
     def close(self) -> None:
         """Lets go of the thread that reads ahead."""
