@@ -79,15 +79,14 @@ def apply(
     """Restyle PHOTOS, or video, in one pass, at full resolution: by MODEL, or like --style."""
     from pydpst.feedforward.bundled import model_path
     from pydpst.ops import choose_device
+    from pydpst.transfer.finish import check_strength
     from pydpst.video.clip import CLIPS
 
     if export_cube is not None and style is None:
         raise ValueError("--export-cube goes with --style; `pydpst export` has models' tables.")
     if style is None and len(names) < 2:
         raise ValueError(f"{names[0]} is all there is; give MODEL and PHOTOS, or --style.")
-    most = 2 if style is None else 1
-    if not 0 <= strength <= most:
-        raise ValueError(f"strength is {strength}; it must be a number from 0 to {most}.")
+    check_strength(strength, 2 if style is None else 1)
     photos = [Path(name) for name in (names[1:] if style is None else names)]
     source = model_path(names[0]) if style is None else style
     check_pipes(photos, output, as_json)

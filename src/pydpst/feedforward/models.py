@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 
 import torch
@@ -12,6 +11,7 @@ from pydpst.feedforward.bundled import model_path
 from pydpst.feedforward.model_file import read_model
 from pydpst.photos.decode import Source
 from pydpst.photos.image import load_image
+from pydpst.transfer.finish import check_strength
 from pydpst.transfer.match import match
 
 
@@ -49,8 +49,7 @@ def apply_model(
     Raises:
         ValueError: for a model, photo or strength that is not as above.
     """
-    if not (math.isfinite(strength) and 0 <= strength <= 2):
-        raise ValueError(f"strength is {strength}; it must be a number from 0 to 2.")
+    check_strength(strength, 2)
     network = model if isinstance(model, nn.Module) else load_model(model)
     device = next(network.parameters()).device
     image = load_image(photo).to(device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -37,6 +38,23 @@ def resize(image: Tensor, size: int) -> Tensor:
 def _scale(image: Tensor, height: int, width: int) -> Tensor:
     scaled = F.interpolate(image[None], (height, width), mode="bicubic", antialias=True)
     return scaled[0].clamp(0, 1)
+
+
+def size_of_area(height: int, width: int, area: int, longest: int) -> tuple[int, int]:
+    """The size for networks that see photos at one area, whatever their aspect.
+
+    Args:
+        height: of the photo.
+        width: likewise.
+        area: in pixels, about.
+        longest: the longer side of a panorama, at most, about.
+
+    Returns:
+        Height and width: multiples of 16, at least 32.
+    """
+    scale = min(math.sqrt(area / (height * width)), longest / max(height, width))
+    tall, wide = (max(32, round(side * scale / 16) * 16) for side in (height, width))
+    return tall, wide
 
 
 def match_size(image: Tensor, other: Tensor, name: str, other_name: str) -> Tensor:

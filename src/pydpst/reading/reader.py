@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
+from pydpst.photos.resizing import size_of_area
 from pydpst.reading.network import CELL, LookReader, Reading
 
 _FILE = Path(__file__).parent.parent / "weights" / "reader.safetensors"
@@ -47,9 +47,12 @@ def read_looks(
 
 def _read(network: LookReader, photo: Tensor, masks: Tensor | None) -> tuple[Reading, Tensor]:
     """What the network sees in a photo, and the regions' shares of its cells, (R, N)."""
-    planes = photo[:1] * 0 + 1 if masks is None else masks
+    planes = torch.ones_like(photo[:1]) if masks is None else masks
     both = torch.cat([photo, planes.to(photo)]).float()[None]
-    small = F.interpolate(both, seen_size(*photo.shape[-2:]), mode="area")[0]
+    # Sides are of whole cells, in pairs (see `LookReader.compare`).
+    height, width = photo.shape[-2:]
+    size = size_of_area(height, width, _AREA, _LONGEST)
+    small = F.interpolate(both, size, mode="area")[0]
     shares = F.avg_pool2d(small[3:], CELL).flatten(1)
     return network.read(small[None, :3].clamp(0, 1)), shares
 
@@ -57,14 +60,6 @@ def _read(network: LookReader, photo: Tensor, masks: Tensor | None) -> tuple[Rea
 def _repeated(reading: Reading, count: int) -> Reading:
     tokens, cells = (x.expand(count, -1, -1) for x in (reading.tokens, reading.cells))
     return Reading(tokens, cells, reading.grid)
-
-
-def seen_size(height: int, width: int) -> tuple[int, int]:
-    """The size at which the network sees a photo: sides multiples of two cells."""
-    scale = min(math.sqrt(_AREA / (height * width)), _LONGEST / max(height, width))
-    step = 2 * CELL
-    tall, wide = (max(2 * step, round(side * scale / step) * step) for side in (height, width))
-    return tall, wide
 
 
 @lru_cache

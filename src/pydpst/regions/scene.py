@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
+from pydpst.photos.resizing import size_of_area
 
 _FILE = Path(__file__).parent.parent / "weights" / "scene.safetensors"
 
@@ -44,10 +44,7 @@ _LEVELS = (1, 2, 4)
 
 def seen_size(height: int, width: int) -> tuple[int, int]:
     """The size at which a photo is looked at: of `SEEN_AREA` about, sides multiples of 16."""
-    scale = math.sqrt(SEEN_AREA / (height * width))
-    scale = min(scale, _LONGEST / max(height, width))
-    tall, wide = (max(32, round(side * scale / 16) * 16) for side in (height, width))
-    return tall, wide
+    return size_of_area(height, width, SEEN_AREA, _LONGEST)
 
 
 def seen(photo: Tensor) -> Tensor:

@@ -11,6 +11,16 @@ from pydpst.matting.guided import apply_affine, local_affine
 from pydpst.photos.color_spaces import luma
 
 
+def check_strength(strength: float, most: float = 1) -> None:
+    """Refuses a strength that is no number from 0 to the most that makes sense.
+
+    Raises:
+        ValueError: for such a strength.
+    """
+    if not 0 <= strength <= most:  # nor NaN
+        raise ValueError(f"strength is {strength}; it must be a number from 0 to {most}.")
+
+
 def smoothed(content: Tensor, result: Tensor) -> Tensor:
     """The local recolouring of the content that is nearest to the result.
 

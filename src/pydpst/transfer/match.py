@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from pydpst.photos.resizing import resize
 from pydpst.reading.reader import read_looks
 from pydpst.transfer.cube import check_cube_size, identity_cube, write_cube
 from pydpst.transfer.export_look import table_of
+from pydpst.transfer.finish import check_strength
 from pydpst.transfer.full_size import given_to_photo, graded
 from pydpst.transfer.grade import Grade
 
@@ -108,13 +108,3 @@ def look_of(photo: Tensor, style: Tensor) -> Grade:
     """The grade, of one region, that gives a photo (3, H, W) in [0, 1] the look of another."""
     small = (resize(x, _SIZE).to(photo.device) for x in (photo, style))
     return Grade(read_looks(*small))
-
-
-def check_strength(strength: float) -> None:
-    """Refuses a strength that is no number from 0 to 1.
-
-    Raises:
-        ValueError: for such a strength.
-    """
-    if not (math.isfinite(strength) and 0 <= strength <= 1):
-        raise ValueError(f"strength is {strength}; it must be a number from 0 to 1.")

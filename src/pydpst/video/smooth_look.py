@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from pydpst.feedforward.networks import BilateralGridNet
 from pydpst.ops import bilateral_slice_apply
+from pydpst.transfer.finish import check_strength
 from pydpst.video.clip import ClipReader, Frame, check_clip
 from pydpst.video.clip_writer import ClipWriter
 
@@ -160,8 +161,7 @@ def apply_to_clip(
         ValueError: for an argument that is not as above, or if the package av is missing.
         OSError: if writing fails.
     """
-    if not (math.isfinite(strength) and 0 <= strength <= 2):
-        raise ValueError(f"strength is {strength}; it must be a number from 0 to 2.")
+    check_strength(strength, 2)
     if not (math.isfinite(seconds) and seconds >= 0):
         raise ValueError(f"seconds is {seconds}; it must be a number of at least 0.")
     device = next(network.parameters()).device
