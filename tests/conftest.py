@@ -3,11 +3,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+import torch
 from PIL import Image
 
 from pydpst.commands import cli
+
+if TYPE_CHECKING:
+    from pydpst.feedforward.training import TrainingProgress
 
 PHOTOS = Path(__file__).parent.parent / "examples" / "photos"
 
@@ -44,3 +49,16 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return int(exit.value.code or 0), capsys.readouterr().err
 
     return run
+
+
+def stop_after_two_steps(progress: TrainingProgress) -> None:
+    """A callback of a training, as Ctrl-C in its second step."""
+    if progress.stage == "step" and progress.done == 2:
+        raise KeyboardInterrupt
+
+
+def assert_same_weights(one: torch.nn.Module, other: torch.nn.Module) -> None:
+    """That two networks agree to the last bit."""
+    assert one.state_dict().keys() == other.state_dict().keys()
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name]), name

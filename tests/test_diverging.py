@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import PHOTOS, Run
+from conftest import PHOTOS, Run, assert_same_weights, stop_after_two_steps
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -18,7 +18,6 @@ from pydpst.feedforward.bundled import read_about
 from pydpst.feedforward.export import export_cube
 from pydpst.feedforward.model_file import read_model, save_model, write_tensors
 from pydpst.feedforward.networks import BilateralGridNet
-from pydpst.feedforward.training import TrainingProgress
 from pydpst.transfer.cube import write_cube
 
 SMALL = {"size": 64, "batch": 1, "steps": 4, "precision": "float32", "held_out": 0}
@@ -78,8 +77,7 @@ def test_a_training_that_diverges_leaves_the_last_good_state(
     assert not output.exists()
     assert read_about(tmp_path / "model.checkpoint", "checkpoint")["step"] == 2
     again = pydpst.train(style, photos, output=output, resume=True, **SMALL)
-    for name, value in whole.state_dict().items():
-        assert torch.equal(value, again.state_dict()[name])
+    assert_same_weights(whole, again)
 
 
 @pytest.mark.parametrize("moment", ["within the optimiser", "before the count"])
@@ -104,8 +102,7 @@ def test_ctrl_c_at_any_moment_of_a_step_resumes_to_the_same(
             pydpst.train(style, photos, output=output, **SMALL)
     assert read_about(tmp_path / "model.checkpoint", "checkpoint")["step"] == 2
     again = pydpst.train(style, photos, output=output, resume=True, **SMALL)
-    for name, value in whole.state_dict().items():
-        assert torch.equal(value, again.state_dict()[name])
+    assert_same_weights(whole, again)
 
 
 @pytest.mark.parametrize("stage", ["read", "first step"])
@@ -160,12 +157,8 @@ def test_damaged_checkpoints_are_one_sentence(
     output, style = tmp_path / "model.safetensors", photos / "lake.png"
     checkpoint = tmp_path / "model.checkpoint"
 
-    def stop(progress: TrainingProgress) -> None:
-        if progress.stage == "step" and progress.done == 2:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        pydpst.train(style, photos, output=output, callback=stop, **SMALL)
+        pydpst.train(style, photos, output=output, callback=stop_after_two_steps, **SMALL)
     tensors, about = load_file(checkpoint), read_about(checkpoint, "checkpoint")
     damaged(tensors, about, how)
     save_file(tensors, checkpoint, {"pydpst": json.dumps(about)})

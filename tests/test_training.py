@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Run
+from conftest import Run, assert_same_weights, stop_after_two_steps
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -74,8 +74,7 @@ def test_it_learns_and_writes_a_model(photos: Path, style: Path, tmp_path: Path)
     loaded, about = read_model(tmp_path / "model.safetensors")
     assert about["license"] == "a note"
     assert about["training"]["steps"] == 30
-    for name, value in network.state_dict().items():
-        assert torch.equal(value, loaded.state_dict()[name])
+    assert_same_weights(network, loaded)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "model.safetensors"]
     lines = (tmp_path / "log" / "losses.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines if "total" in line] == list(range(1, 31))
@@ -219,12 +218,8 @@ def test_a_checkpoint_of_another_training_is_refused(
 ) -> None:
     output = tmp_path / "model.safetensors"
 
-    def stop(progress: TrainingProgress) -> None:
-        if progress.stage == "step" and progress.done == 2:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        pydpst.train(style, photos, output=output, callback=stop, **SMALL)
+        pydpst.train(style, photos, output=output, callback=stop_after_two_steps, **SMALL)
     assert read_about(tmp_path / "model.checkpoint", "checkpoint")["step"] == 2
     with pytest.raises(ValueError, match=r"other settings \(style_weight 1.0\)"):
         pydpst.train(style, photos, output=output, resume=True, style_weight=2.0, **SMALL)
