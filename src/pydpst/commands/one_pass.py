@@ -50,7 +50,8 @@ def of_photo(path: Path, strength: float, device: torch.device) -> OnePass:
     """The look of a style photo, as the network reads it beside each photo."""
     from pydpst.feedforward.grade_net import whole_net
     from pydpst.photos.image import load_image
-    from pydpst.transfer.match import look_of, matched
+    from pydpst.transfer.match import matched
+    from pydpst.transfer.read_look import look_of
     from pydpst.video.shot_grade import ShotGrade
 
     style = load_image(path, "style")

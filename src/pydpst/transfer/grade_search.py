@@ -25,7 +25,8 @@ from pydpst.transfer.full_size import Colours, graded
 from pydpst.transfer.grade import KNOTS, Grade
 from pydpst.transfer.grade_costs import GradeCosts, GreenCast
 from pydpst.transfer.grade_maps import RegionMaps
-from pydpst.transfer.look import Look
+from pydpst.transfer.look import INITS, Look
+from pydpst.transfer.matches import Matches, find_matches
 from pydpst.transfer.pair import Pair
 from pydpst.transfer.planning import grade_levels
 
@@ -39,6 +40,7 @@ _COSTS = {
     "noise": 1.0,
     "green": 10.0,
     "overshoot": 10.0,
+    "matches": 20000.0,
 }
 # A level's shorter side, at least: the deepest layer halves it four times.
 _LEAST_SIDE = 32
@@ -77,7 +79,7 @@ class GradeSearch:
             weights=look.weights(),
             whole_share=WHOLE_SHARE if pair.guessed else 0.0,
             steps=look.most_steps,
-            from_content=look.init == "content",
+            init=look.init or INITS["grade"][0],
         )
         for grade, losses in found:
             self.grade = grade
@@ -107,7 +109,7 @@ def find_grade(
     weights: Mapping[str, float],
     whole_share: float = 0.0,
     steps: int = 30,
-    from_content: bool = False,
+    init: str = "color",
 ) -> Iterator[tuple[Grade, dict[str, float]]]:
     """Finds the grade, step by step, from small copies of the photos to larger ones.
 
@@ -123,7 +125,7 @@ def find_grade(
         weights: of the losses style, content, photorealism, tv and aesthetic.
         whole_share: as for `losses.StyleLoss`.
         steps: how many, at most, over all sizes.
-        from_content: whether to start from the content as it is, not from its linear transfer.
+        init: where to start, as `Look.init` of a grade.
 
     Yields:
         After each step the best grade so far, and the losses of the step and their weighted sum
@@ -133,15 +135,18 @@ def find_grade(
         yield Grade(torch.eye(3, 4).flatten().to(content).expand(len(masks), 1, -1)), {"total": 0.0}
         return
     maps = RegionMaps(content, style, masks, style_masks)
-    if from_content:
+    matches = find_matches(content, style, masks, style_masks)
+    if init == "content":
         maps.start = torch.eye(3, 4).to(content).expand_as(maps.start)
+    elif matches is not None:
+        maps.start = matches.start(content, style).view_as(maps.start[:1]).expand_as(maps.start)
     costs = GradeCosts(maps, content, masks)
     samples = (sample(content), sample(masks)), (sample(style), sample(style_masks))
     theta = maps.zeros()
     aesthetics = Aesthetics(content.device) if weights["aesthetic"] > 0 else None
     for size, share in grade_levels(steps):
         level = Level(content, style, masks, style_masks, size, vgg, whole_share, aesthetics)
-        objective = Objective(level, maps, costs, *samples, weights)
+        objective = Objective(level, maps, costs, *samples, matches, weights)
         for best, losses in _descend(objective, theta, share):
             theta = best
             yield Grade(maps(theta)), losses
@@ -235,9 +240,11 @@ class Objective:
         costs: GradeCosts,
         sample: tuple[Tensor, Tensor],
         style_sample: tuple[Tensor, Tensor],
+        matches: Matches | None,
         weights: Mapping[str, float],
     ) -> None:
         self._level, self._maps, self._costs, self._sample = level, maps, costs, sample
+        self._matches = matches
         self._weights = {**weights, **_COSTS}
         self._green = GreenCast(maps.start, *sample, *style_sample)
 
@@ -256,6 +263,8 @@ class Objective:
         colors = grade_apply(maps[None], masks[None], pixels[None])[0]
         costs["green"] = self._green(colors)
         costs["overshoot"] = (colors - colors.clamp(0, 1)).square().mean()
+        if self._matches is not None:
+            costs["matches"] = self._matches.loss(maps)
         both = losses | costs
         total = torch.stack([self._weights[name] * value for name, value in both.items()]).sum()
         weighted = {name: value for name, value in losses.items() if self._weights[name] > 0}
