@@ -60,22 +60,6 @@ class RegionMaps:
         """The maps (R, K, 12) of θ (R, K, 3, 4), as `ops.grade_apply` takes them."""
         return (self.start + _REACH * theta @ self._inputs).flatten(2)
 
-    def images(self, content: Tensor, masks: Tensor) -> Tensor:
-        """What 1 in each entry of a row of θ adds to a channel of the graded image.
-
-        Args:
-            content: (3, h, w) in [0, 1].
-            masks: (R, h, w), soft, in [0, 1].
-
-        Returns:
-            (R·K·4, h, w).
-        """
-        colors = content.flatten(1)
-        inputs = self._inputs[:, 0] @ torch.cat([colors, torch.ones_like(colors[:1])])
-        weights = masks.flatten(1)[:, None] * knot_weights(colors.mean(0), KNOTS)
-        found = _REACH * weights[:, :, None] * inputs[:, None]
-        return found.reshape(-1, *content.shape[1:])
-
 
 def _start(colors: Tensor, wanted: Tensor, weight: Tensor, style_weight: Tensor) -> Tensor:
     """The Monge-Kantorovich map (3, 4), its slopes held to a limit."""

@@ -19,10 +19,9 @@ from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
 from pydpst.matting.guided import EnlargedPlanes
 from pydpst.ops import grade_apply
 from pydpst.photos.resizing import resize
-from pydpst.transfer.curvature import scales
 from pydpst.transfer.descent import Descent
 from pydpst.transfer.full_size import Colours, graded
-from pydpst.transfer.grade import KNOTS, Grade
+from pydpst.transfer.grade import Grade
 from pydpst.transfer.grade_costs import GradeCosts, GreenCast
 from pydpst.transfer.grade_maps import RegionMaps
 from pydpst.transfer.look import INITS, Look
@@ -248,11 +247,6 @@ class Objective:
         self._weights = {**weights, **_COSTS}
         self._green = GreenCast(maps.start, *sample, *style_sample)
 
-    def scales(self) -> Tensor:
-        """As `curvature.scales`."""
-        level = self._level
-        return scales(self._maps, level.content, level.masks, level.laplacian, self._weights)
-
     def __call__(self, theta: Tensor) -> dict[str, Tensor]:
         """The losses, and their weighted sum with the costs as total."""
         level, maps = self._level, self._maps(theta)
@@ -275,23 +269,16 @@ def _descend(
     objective: Objective, start: Tensor, steps: int
 ) -> Iterator[tuple[Tensor, dict[str, float]]]:
     """Yields the best θ so far, and the losses of the last that was looked at."""
-    scale = objective.scales()
-
-    def theta_of(point: Tensor) -> Tensor:
-        """Rows of θ (R, K, 3, 4), which share a scale, beside one another in a matrix."""
-        rows = (scale @ point.view(-1, 3)).view(len(start), KNOTS, 4, 3)
-        return start + rows.transpose(2, 3)
-
-    descent = Descent(scale.new_zeros(3 * len(scale)))
+    descent = Descent(start.flatten())
     history = [math.inf]
     for _ in range(steps):
         point = descent.point.clone().requires_grad_()
-        losses = objective(theta_of(point))
+        losses = objective(point.view_as(start))
         values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
         (gradient,) = torch.autograd.grad(losses["total"], point)
         descent.tell(values["total"], gradient)
         history.append(descent.value)
-        yield theta_of(descent.best), values
+        yield descent.best.view_as(start), values
         if _has_stalled(history):
             return
 
