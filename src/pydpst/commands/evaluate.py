@@ -9,6 +9,7 @@ import typer
 
 from pydpst.commands import say
 from pydpst.commands.files import check_files
+from pydpst.commands.progress import stages
 
 
 def evaluate(
@@ -44,17 +45,20 @@ def evaluate(
     photos_read = {"CONTENT": content, "STYLE": style, "RESULT": result}
     check_files({**photos_read, **masks_read}, {"--report": report})
     mask_files = MaskPair.of(content_mask, style_mask)
-    photos = [load_image(content, "content"), load_image(style, "style")]
-    outcome = load_image(result, "result")
-    photo = match_size(photos[0], outcome, "content", "result")
-    example = resize(photos[1], max(outcome.shape[-2:]))
-    masks, example_masks, names = None, None, ["all"]
-    if mask_files is not None:
-        regions = label_maps(photo, example, mask_files)
-        masks, example_masks = regions.hard_masks()
-        names = regions.names[: regions.shared]
-
-    evaluation = metrics.evaluate(metrics.Comparison(outcome, photo, example, masks, example_masks))
+    with stages(6 + (mask_files is not None), too_large="measure a smaller result") as begin:
+        begin("reading the photos")
+        photos = [load_image(content, "content"), load_image(style, "style")]
+        outcome = load_image(result, "result")
+        photo = match_size(photos[0], outcome, "content", "result")
+        example = resize(photos[1], max(outcome.shape[-2:]))
+        masks, example_masks, names = None, None, ["all"]
+        if mask_files is not None:
+            begin("reading the masks")
+            regions = label_maps(photo, example, mask_files)
+            masks, example_masks = regions.hard_masks()
+            names = regions.names[: regions.shared]
+        comparison = metrics.Comparison(outcome, photo, example, masks, example_masks)
+        evaluation = metrics.evaluate(comparison, begin)
     console = Console()
     summary = Table("", "result", "", box=None)
     for measure in measures(evaluation):

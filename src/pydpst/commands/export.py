@@ -10,6 +10,7 @@ import typer
 
 from pydpst.commands import say
 from pydpst.commands.files import check_files
+from pydpst.commands.progress import progress_bar, stages
 
 # The name of the network that takes any style photo.
 _MATCH = "match"
@@ -53,7 +54,7 @@ def export(
     if output is not None:
         _write_onnx(model, output, strength)
     if cube is not None:
-        _write_cube(model, cube, photos, strength, cube_size)
+        _write_cube(model, cube, found or None, strength, cube_size)
 
 
 def _write_onnx(model: str, output: Path, strength: float) -> None:
@@ -65,18 +66,35 @@ def _write_onnx(model: str, output: Path, strength: float) -> None:
     # torch tells of its own affairs here.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning)
-    if model == _MATCH:
-        export_match(output, strength=strength)
-    else:
-        export_onnx(model, output, strength=strength)
+    with stages(1, too_large="export it on the CPU") as begin:
+        begin(f"writing {output.name}")
+        if model == _MATCH:
+            export_match(output, strength=strength)
+        else:
+            export_onnx(model, output, strength=strength)
     say(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
 
 
-def _write_cube(model: str, cube: Path, photos: Path | None, strength: float, size: int) -> None:
+def _write_cube(
+    model: str, cube: Path, photos: list[Path] | None, strength: float, size: int
+) -> None:
+    from rich.progress import TimeRemainingColumn
+
     from pydpst.feedforward.export import export_cube
     from pydpst.metrics.levels import verdict
 
-    fit = export_cube(model, cube, photos, strength=strength, size=size)
+    columns = ("{task.description}", "", TimeRemainingColumn())
+    with progress_bar(*columns, too_large="fit it to fewer photos") as bar:
+        to_photos = f" to {len(photos)} photos" if photos else ""
+        task = bar.add_task(f"fitting the table{to_photos}", total=len(photos) if photos else None)
+        fit = export_cube(
+            model,
+            cube,
+            photos,
+            strength=strength,
+            size=size,
+            callback=lambda: bar.advance(task),
+        )
     synthetic = "synthetic pictures (--photos PHOTOS tells how far it is on them)"
     over = {0: synthetic, 1: "the photo"}.get(fit.photos, f"{fit.photos} photos")
     say(

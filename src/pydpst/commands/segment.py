@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pydpst.commands.files import check_files
+from pydpst.commands.progress import stages
 
 
 def segment(
@@ -48,10 +49,13 @@ def segment(
         {"CONTENT": content, "STYLE": style, "--segmentation-model": model},
         {"--output": [*written, output / NAMES_FILE]},
     )
-    photos = [load_image(content, "content"), load_image(style, "style")]
-    if size is not None:
-        photos = [resize(photo, size) for photo in photos]
-    regions = find_regions(photos[0], photos[1], regions_from, segmentation_model)
+    with stages(2, too_large="give a smaller --size") as begin:
+        begin("reading the photos")
+        photos = [load_image(content, "content"), load_image(style, "style")]
+        if size is not None:
+            photos = [resize(photo, size) for photo in photos]
+        begin("finding the regions")
+        regions = find_regions(photos[0], photos[1], regions_from, segmentation_model)
     output.mkdir(parents=True, exist_ok=True)
     table = Table("region", "of content", "of style", box=None)
     shown = bool(regions.matches)

@@ -45,6 +45,8 @@ _HELD = 12
 _WRITTEN = 40
 # Multiply-adds for a pixel in a step, as many as this many pixels of the convolution that is timed.
 _STEP_WORK = 28.0
+# What a step takes however small the photo is, as if it had so many pixels more.
+_STEP_PIXELS = 3500
 # Seconds for the weights and the regions, and for a pixel of the photo.
 _FIXED_SECONDS = 4.0
 _PIXEL_SECONDS = 1.5e-7
@@ -83,10 +85,7 @@ class Plan:
         width, height = round(scale * self.width), round(scale * self.height)
         strips = "1 strip" if self.strips == 1 else f"{self.strips} strips"
         carried = f" at {width}×{height}, carried over in {strips}" if self.strips else ""
-        return (
-            f"{self.width}×{self.height} pixels{carried}: about {self.memory / 1e9:.1f} GB and "
-            f"{self.seconds:.0f} s"
-        )
+        return f"{self.width}×{self.height} pixels{carried}: about {self.memory / 1e9:.1f} GB"
 
 
 def plan(
@@ -184,6 +183,25 @@ def level_steps(steps: int, levels: int) -> list[int]:
     return shares[::-1]
 
 
+def step_works(method: str, steps: int, photo: tuple[int, int], size: int) -> list[float]:
+    """How many pixels of the photo, height and width, each step of a run works on."""
+    longest = min(size, max(photo))
+    levels = grade_levels(steps)
+    if method == "pixels":
+        sizes = level_sizes(longest)
+        levels = list(zip(sizes, level_steps(steps, len(sizes)), strict=True))
+    return [
+        _STEP_PIXELS + _pixels(photo, min(level, longest))
+        for level, share in levels
+        for _ in range(share)
+    ]
+
+
+def after_steps(pixels: int) -> float:
+    """Seconds until a photo of so many pixels has its look, once that is found."""
+    return _PIXEL_SECONDS * pixels
+
+
 class _Needs:
     """What a run takes at one working size or another."""
 
@@ -219,14 +237,11 @@ class _Needs:
         return size
 
     def seconds(self, size: int, steps: int) -> float:
-        longest = min(size, max(self.photo))
-        levels = grade_levels(steps)
-        if self.method == "pixels":
-            sizes = level_sizes(longest)
-            levels = [*levels, *zip(sizes, level_steps(steps, len(sizes)), strict=True)]
-        work = sum(share * _pixels(self.photo, min(level, longest)) for level, share in levels)
-        step = _STEP_WORK * work * _convolution_seconds(self.device)
-        return _FIXED_SECONDS + step + _PIXEL_SECONDS * math.prod(self.photo)
+        works = step_works(self.method, steps, self.photo, size)
+        if self.method == "pixels":  # which start from a grade
+            works += step_works("grade", Look().most_steps, self.photo, size)
+        step = _STEP_WORK * sum(works) * _convolution_seconds(self.device)
+        return _FIXED_SECONDS + step + after_steps(math.prod(self.photo))
 
     def _working(self, size: int) -> float:
         if self.method == "grade":
