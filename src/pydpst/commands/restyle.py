@@ -117,7 +117,7 @@ def restyle_folder(
     if save_recipe is not None:
         check_output(save_recipe, (".json",))
     example = load_image(style, "style")
-    journal = Journal(output, recipe_of(style, given))
+    journal = Journal(output, recipe_of(style, given, output))
     journal.check(results)
     start = time.monotonic()
     done = {result for photo, result in pairs if journal.is_done(photo, result)}

@@ -117,15 +117,15 @@ class Result:
         pair, count = self.pair, self.regions.shared
         weights = torch.tensor(pair.strengths[:count])[:, None, None]
         masks = full_masks(pair.photo.pixels, pair.content, pair.masks, count)
-        levels = [
-            (weight * mask.float() * 65535).round()
+        levels = (  # one after the other: they are of the photo's size
+            (weight * mask.float() * 65535).round().numpy().astype(np.uint16)
             for weight, mask in zip(weights, masks, strict=True)
-        ]
+        )
         return export_look(
             folder,
             self.grade.maps,
             self.regions.names[:count],
-            [level.numpy().astype(np.uint16) for level in levels],
+            levels,
             preserve_luminance=self.look.preserve_luminance,
         )
 
