@@ -18,8 +18,10 @@ import pytest
 import torch
 from conftest import PHOTOS, Run
 from PIL import Image
+from typer.testing import CliRunner
 
 import pydpst
+from pydpst.commands import cli
 
 COMMAND = [sys.executable, "-m", "pydpst"]
 # As cheap as the program gets.
@@ -307,19 +309,30 @@ def test_a_result_in_a_pipe_is_plan_time_and_one_line(
     assert line.startswith(f"{tmp_path / 'out.png'}: 64×32 pixels, ")
 
 
-def test_help_shows_groups_defaults_and_examples() -> None:
-    environment = os.environ | {"COLUMNS": "200"}
-    for command, words in {
+@pytest.mark.parametrize(
+    ("command", "words"),
+    {
         "stylize": ("Look", "Regions", "Limits", "Output", "--tv-weight", "[default: (0)]"),
         "apply": ("Look", "Limits", "Output", "[default: 1.0]"),
-        "fit": ("[default: 33]",),
-    }.items():
-        shown = subprocess.run(
-            [*COMMAND, command, "--help"], capture_output=True, text=True, env=environment
-        ).stdout
-        for word in words:
-            assert word in shown.replace("(0.0)", "(0)")
-        assert shown.split("Examples:")[1].count(f"pydpst {command} ") == 2
+        "segment": ("Regions", "Limits", "Output", "[default: auto]"),
+        "evaluate": ("Regions", "Output"),
+        "train": ("Training", "Losses", "Limits", "Output", "[default: (1500)]"),
+        "export": ("Look", "Limits", "Output", "[default: 33]"),
+        "fit": ("Limits", "Output", "[default: 33]"),
+        "matte": ("Matte", "Limits", "Output", "[default: closed-form]"),
+        "ui": ("Server", "[default: 127.0.0.1]"),
+        "styles": (),
+        "info": (),
+    }.items(),
+)
+def test_help_shows_groups_defaults_and_examples(command: str, words: tuple[str, ...]) -> None:
+    told = CliRunner().invoke(cli.app, [command, "--help"], env={"COLUMNS": "200"}).stdout
+    for word in words:
+        sign = word if word.startswith(("-", "[")) else f"─ {word} ─"
+        assert sign in told.replace("(0.0)", "(0)")
+    ungrouped = told.split("─ Options ─")[1].split("╯")[0]
+    assert re.findall(r"--[a-z-]+", ungrouped) == ["--help"]
+    assert len(re.findall(r"(?m)^.*pydpst \w+", told.split("Examples:")[1])) == 2
 
 
 def test_version() -> None:

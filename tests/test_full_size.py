@@ -12,8 +12,8 @@ from torch import Tensor
 import pydpst
 from pydpst.metrics import edge_ssim, photorealism_residual
 from pydpst.photos.resizing import resize
-from pydpst.transfer.full_size import Colours, enlarged, given_to_photo, recoloured
 from pydpst.transfer import planning
+from pydpst.transfer.full_size import Colours, enlarged, given_to_photo, recoloured
 from pydpst.transfer.planning import parse_memory
 
 QUICK = {"steps": 2, "regions": "none"}

@@ -17,11 +17,15 @@ def evaluate(
     style: Annotated[Path, typer.Argument(metavar="STYLE", help="The photo of the style.")],
     result: Annotated[Path, typer.Argument(metavar="RESULT", help="What came of it.")],
     content_mask: Annotated[
-        Path | None, typer.Option(help="Label map of the content's regions.")
+        Path | None,
+        typer.Option(help="Label map of the content's regions.", rich_help_panel="Regions"),
     ] = None,
-    style_mask: Annotated[Path | None, typer.Option(help="Label map of the style's.")] = None,
+    style_mask: Annotated[
+        Path | None, typer.Option(help="Label map of the style's.", rich_help_panel="Regions")
+    ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Also write a page with pictures: html.")
+        Path | None,
+        typer.Option(help="Also write a page with pictures: html.", rich_help_panel="Output"),
     ] = None,
 ) -> None:
     """Measure how far RESULT has the style of STYLE and is still the photo CONTENT.

@@ -26,17 +26,28 @@ def export(
         ),
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write ONNX: MODEL.onnx.")
+        Path | None,
+        typer.Option("--output", "-o", help="Write ONNX: MODEL.onnx.", rich_help_panel="Output"),
     ] = None,
     cube: Annotated[
-        Path | None, typer.Option(help="Write the nearest global 3D look-up table: LOOK.cube.")
+        Path | None,
+        typer.Option(
+            help="Write the nearest global 3D look-up table: LOOK.cube.", rich_help_panel="Output"
+        ),
     ] = None,
     photos: Annotated[
         Path | None,
-        typer.Option(help="What --cube shall fit: a photo for its look, a folder for the mean."),
+        typer.Option(
+            help="What --cube shall fit: a photo for its look, a folder for the mean.",
+            rich_help_panel="Look",
+        ),
     ] = None,
-    cube_size: Annotated[int, typer.Option(help="Entries a side of the table.")] = 33,
-    strength: Annotated[float, typer.Option(help="0 the photo itself, 1 the full style.")] = 1.0,
+    cube_size: Annotated[
+        int, typer.Option(help="Entries a side of the table.", rich_help_panel="Limits")
+    ] = 33,
+    strength: Annotated[
+        float, typer.Option(help="0 the photo itself, 1 the full style.", rich_help_panel="Look")
+    ] = 1.0,
 ) -> None:
     """Write MODEL for other programs: as ONNX, or its colours alone as a look-up table."""
     if output is None and cube is None:

@@ -15,8 +15,13 @@ from pydpst.commands.progress import stages
 def fit(
     before: Annotated[Path, typer.Argument(metavar="BEFORE", help="A photo as it was.")],
     after: Annotated[Path, typer.Argument(metavar="AFTER", help="The same photo, graded.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write: LOOK.cube.")],
-    size: Annotated[int, typer.Option(help="Entries a side of the table.")] = 33,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Where to write: LOOK.cube.", rich_help_panel="Output"),
+    ],
+    size: Annotated[
+        int, typer.Option(help="Entries a side of the table.", rich_help_panel="Limits")
+    ] = 33,
 ) -> None:
     """Find the look that took BEFORE to AFTER, as a 3D look-up table for any program.
 

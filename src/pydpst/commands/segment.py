@@ -16,14 +16,32 @@ def segment(
     style: Annotated[Path, typer.Argument(metavar="STYLE", help="The photo whose style it gets.")],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="Folder for content.png, style.png and regions.json."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for content.png, style.png and regions.json.",
+            rich_help_panel="Output",
+        ),
     ],
-    size: Annotated[int | None, typer.Option(help="Pixels of the longer side.")] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            help="Pixels of the longer side; by default the photos' own.", rich_help_panel="Limits"
+        ),
+    ] = None,
     regions_from: Annotated[
-        str, typer.Option("--regions", help="auto, clusters or none, as for pydpst stylize.")
+        str,
+        typer.Option(
+            "--regions",
+            help="auto, clusters or none, as for pydpst stylize.",
+            rich_help_panel="Regions",
+        ),
     ] = "auto",
     segmentation_model: Annotated[
-        str | None, typer.Option(help="A transformers model for it: a name or a folder.")
+        str | None,
+        typer.Option(
+            help="A transformers model for it: a name or a folder.", rich_help_panel="Regions"
+        ),
     ] = None,
 ) -> None:
     """Write the regions that CONTENT and STYLE share as label maps, to edit and pass back.

@@ -43,8 +43,8 @@ _RAW_STARTS = (
     (8, b"CR\x02"),
 )
 
-# Pillow's warnings are silenced while it reads headers; what filters them belongs to all threads.
-_silence = threading.Lock()
+# What filters warnings belongs to all threads.
+_silence = threading.RLock()
 
 
 class Refused(ValueError):
@@ -69,6 +69,16 @@ def silent() -> Iterator[None]:
     with _silence, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """Collects what is warned of, for who would not see it on the terminal."""
+    told: list[str] = []
+    with _silence, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield told
+        told += [str(warning.message) for warning in caught]
 
 
 @contextmanager
