@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import io
 import os
 import stat
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, _imaging
 
 from pydpst.photos.limits import MAXIMUM_SIDE
 
@@ -146,12 +148,29 @@ def picture_of(file: BinaryIO, what: str) -> Image.Image:
         formats = ("HEIF",)
     with silent():
         picture = Image.open(file, formats=formats)
+    if picture.format == "TIFF":
+        _silence_libtiff()
     if max(picture.size) > MAXIMUM_SIDE:
         raise Refused(
             f"{what} is {picture.width}×{picture.height} pixels; each side may have at most "
             f"{MAXIMUM_SIDE}."
         )
     return picture
+
+
+@functools.cache
+def _silence_libtiff() -> None:
+    """Keeps the lines from the terminal that libtiff writes there of damaged and odd files.
+
+    Its handlers belong to the process, so that no thread's own words are lost on the way. Where
+    Pillow does not show its libtiff to others, as on Windows, the lines stay.
+    """
+    with suppress(AttributeError, OSError):
+        decoder = ctypes.CDLL(_imaging.__file__)
+        for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+            set_handler = decoder[name]
+            set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            set_handler(None)
 
 
 def check_no_raw(head: bytes, what: str) -> None:
