@@ -18,7 +18,7 @@ from pydpst.commands.batch import FAILURES, finish_batch, outputs_for, reason_of
 from pydpst.commands.files import Files, check_files
 from pydpst.commands.journal import NAME, Journal
 from pydpst.commands.pipes import check_pipes, piped
-from pydpst.commands.progress import progress_bar
+from pydpst.commands.progress import progress_bar, stages
 from pydpst.commands.report import AsJson, print_report, result_of
 
 if TYPE_CHECKING:
@@ -182,9 +182,12 @@ def _export_cube(
     check_files({"--style": style, "PHOTOS": photo}, {"--output": result, "--export-cube": cube})
     check_output(cube, (".cube",))
     start = time.monotonic()
-    found = pydpst.match(photo, style, strength=strength, device=device)
-    found.save(result)
-    found.save_cube(cube)
+    with stages(2, too_large=_TOO_LARGE) as begin:
+        begin("restyling")
+        found = pydpst.match(photo, style, strength=strength, device=device)
+        begin("writing")
+        found.save(result)
+        found.save_cube(cube)
     say(f"{result}, {cube}: {time.monotonic() - start:.1f} s")
     if as_json:
         report = [result_of(photo, result, "written")]
@@ -221,9 +224,13 @@ def styles() -> None:
 def _restyle_one(look: OnePass, photo: Path, result: Path) -> None:
     from pydpst.photos.photo import open_photo, save_photo
 
-    with progress_bar(too_large=_TOO_LARGE):
+    with stages(3, too_large=_TOO_LARGE) as begin:
+        begin("reading")
         original = open_photo(photo, "input")
-        save_photo(look.restyle(original), result, original)
+        begin("restyling")
+        image = look.restyle(original)
+        begin("writing")
+        save_photo(image, result, original)
 
 
 def _restyle_all(

@@ -12,7 +12,7 @@ from pydpst.commands import say
 from pydpst.commands.batch import FAILURES, finish_batch, outputs_for, reason_of
 from pydpst.commands.files import Files, check_files
 from pydpst.commands.journal import NAME, Journal
-from pydpst.commands.progress import progress_bar
+from pydpst.commands.progress import Many, progress_bar
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,22 +22,23 @@ if TYPE_CHECKING:
 
 
 def restyle(
-    content: Path, style: Path | Tensor, given: dict[str, Any], label: str = ""
+    content: Path, style: Path | Tensor, given: dict[str, Any], photos: Many | None = None
 ) -> tuple[Result, int]:
     """Calls `pydpst.stylize` under a progress bar, if somebody is there to look at one.
+
+    How long it will take is said when the first steps have told.
 
     Args:
         content: the photo.
         style: the style photo, or its pixels.
         given: other arguments of `pydpst.stylize`.
-        label: what to put before the step.
+        photos: those that this is one of.
 
     Returns:
         The result, and the working size that was planned.
     """
-    from rich.progress import TimeRemainingColumn
-
     import pydpst
+    from pydpst.transfer.time_left import in_words
 
     sizes: list[int] = []
 
@@ -45,13 +46,24 @@ def restyle(
         say(f"{content}: {plan}")
         sizes.append(plan.size)
 
+    many = photos or Many(1)
+    label = f"photo {many.done + 1} of {many.count}, " if photos else ""
     fields = ("{task.description}", "{task.fields[count]}", "{task.fields[losses]}")
-    columns = (*fields, TimeRemainingColumn())
+    columns = (*fields, "{task.fields[left]}")
     with progress_bar(*columns, too_large="give a smaller --size") as bar:
-        task = bar.add_task(f"{label}before the first step", total=None, count="", losses="")
+        task = bar.add_task(
+            f"{label}before the first step", total=None, count="", losses="", left=""
+        )
 
         def show(progress: Progress) -> None:
             losses = " ".join(f"{name} {loss:.3g}" for name, loss in progress.losses.items())
+            left = ""
+            if progress.seconds_left is not None:
+                left = in_words(many.seconds_left(progress.seconds_left))
+                if not many.told:
+                    many.told = True
+                    say(f"{left} left" + (f" for {many.count} photos" if photos else ""))
+                left += " left"
             bar.update(
                 task,
                 description=f"{label}step",
@@ -59,6 +71,7 @@ def restyle(
                 completed=progress.step,
                 total=progress.steps,
                 losses=losses,
+                left=left,
             )
 
         result = pydpst.stylize(content, style, planned=planned, callback=show, **given)
@@ -104,20 +117,17 @@ def restyle_folder(
     if save_recipe is not None:
         check_output(save_recipe, (".json",))
     example = load_image(style, "style")
-    journal = Journal(output, recipe_of(style, given))
+    journal = Journal(output, recipe_of(style, given, output))
     journal.check(results)
     start = time.monotonic()
     done = {result for photo, result in pairs if journal.is_done(photo, result)}
     failures: dict[Path, str] = {}
-    left, made = len(pairs) - len(done), 0
-    for number, (photo, result) in enumerate(pairs, start=1):
-        if result in done:
-            continue
-        label = f"photo {number} of {len(pairs)}{_remaining(start, made, left)}, "
-        made += 1
+    left = [pair for pair in pairs if pair[1] not in done]
+    photos_left = Many(len(left))
+    for photos_left.done, (photo, result) in enumerate(left):
         interrupted = False
         try:
-            restyled, _ = restyle(photo, example, given, label)
+            restyled, _ = restyle(photo, example, given, photos_left)
             interrupted = restyled.interrupted
             if not interrupted:  # half-done ones would pass for done when it goes on
                 journal.begin(photo, result)
@@ -135,11 +145,3 @@ def restyle_folder(
     if save_recipe is not None:
         write_recipe(save_recipe, style, given)
     finish_batch(output, pairs, done, failures, start, as_json)
-
-
-def _remaining(start: float, made: int, left: int) -> str:
-    """How long all photos will take still, by those made since the start."""
-    if made == 0:
-        return ""
-    seconds = (time.monotonic() - start) / made * (left - made)
-    return f" (about {seconds:.0f} s left)" if seconds < 120 else f" ({seconds / 60:.0f} min left)"
