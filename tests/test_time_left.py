@@ -10,7 +10,7 @@ from pydpst.transfer.time_left import TimeLeft, in_words
 
 
 def test_the_first_step_that_was_measured_tells_the_rest() -> None:
-    left = TimeLeft([1, 1, 1, 8, 8], afterwards=3)
+    left = TimeLeft([(1, 3), (8, 2)], afterwards=3)
     assert left.after_step(100) is None
     assert left.after_step(102) == pytest.approx(2 * (1 + 8 + 8) + 3)
     # Twice as fast from here on; and a step that was held up counts little.
@@ -20,7 +20,7 @@ def test_the_first_step_that_was_measured_tells_the_rest() -> None:
 
 
 def test_more_steps_than_planned_leave_nothing() -> None:
-    left = TimeLeft([1, 1], afterwards=0.5)
+    left = TimeLeft([(1, 2)], afterwards=0.5)
     assert [left.after_step(now) for now in (0, 1, 2, 3)] == [None, 0.5, 0.5, 0.5]
 
 
@@ -36,6 +36,11 @@ def test_a_run_tells_how_long_it_takes() -> None:
     )
     assert told[0] is None
     assert all(seconds is not None and 0 < seconds < 60 for seconds in told[1:])
+
+
+def test_any_number_of_steps_is_planned_at_once() -> None:
+    photo = Tensor(3, 32, 48).uniform_()
+    assert pydpst.plan(photo, photo, steps=2**62).seconds > 1e9
 
 
 @pytest.mark.parametrize(

@@ -206,18 +206,16 @@ def level_steps(steps: int, levels: int) -> list[int]:
     return shares[::-1]
 
 
-def step_works(method: str, steps: int, photo: tuple[int, int], size: int) -> list[float]:
-    """How many pixels of the photo, height and width, each step of a run works on."""
+def step_works(
+    method: str, steps: int, photo: tuple[int, int], size: int
+) -> list[tuple[float, int]]:
+    """How many pixels of the photo, height and width, a step works on, and how many steps do."""
     longest = min(size, max(photo))
     levels = grade_levels(steps)
     if method == "pixels":
         sizes = level_sizes(longest)
         levels = list(zip(sizes, level_steps(steps, len(sizes)), strict=True))
-    return [
-        _STEP_PIXELS + _pixels(photo, min(level, longest))
-        for level, share in levels
-        for _ in range(share)
-    ]
+    return [(_STEP_PIXELS + _pixels(photo, min(level, longest)), share) for level, share in levels]
 
 
 def after_steps(pixels: int) -> float:
@@ -263,7 +261,8 @@ class _Needs:
         works = step_works(self.method, steps, self.photo, size)
         if self.method == "pixels":  # which start from a grade
             works += step_works("grade", Look().most_steps, self.photo, size)
-        step = _STEP_WORK * sum(works) * _convolution_seconds(self.device)
+        work = sum(pixels * count for pixels, count in works)
+        step = _STEP_WORK * work * _convolution_seconds(self.device)
         return _FIXED_SECONDS + step + after_steps(math.prod(self.photo))
 
     def _working(self, size: int) -> float:

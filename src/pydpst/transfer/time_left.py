@@ -14,11 +14,11 @@ class TimeLeft:
     """Seconds left of steps that take more or less work.
 
     Args:
-        works: of each step, in any unit.
+        works: how much work a step is, in any unit, and how many such steps come, in turn.
         afterwards: seconds that what follows the steps will take.
     """
 
-    def __init__(self, works: Sequence[float], afterwards: float = 0.0) -> None:
+    def __init__(self, works: Sequence[tuple[float, int]], afterwards: float = 0.0) -> None:
         self._works, self._afterwards = works, afterwards
         self._rates: deque[float] = deque(maxlen=_RECENT)
         self._done, self._before = 0, 0.0
@@ -30,12 +30,25 @@ class TimeLeft:
             now: as `time.monotonic` has it.
         """
         if self._done:
-            work = self._works[min(self._done, len(self._works) - 1)]
-            self._rates.append((now - self._before) / work)
+            self._rates.append((now - self._before) / self._work_of(self._done))
         self._done, self._before = self._done + 1, now
         if not self._rates:
             return None
-        return sum(self._works[self._done :]) * median(self._rates) + self._afterwards
+        return self._work_left() * median(self._rates) + self._afterwards
+
+    def _work_of(self, step: int) -> float:
+        for work, count in self._works:
+            if step < count:
+                return work
+            step -= count
+        return self._works[-1][0]
+
+    def _work_left(self) -> float:
+        done, left = self._done, 0.0
+        for work, count in self._works:
+            left += work * max(0, count - done)
+            done = max(0, done - count)
+        return left
 
 
 def in_words(seconds: float) -> str:
