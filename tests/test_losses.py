@@ -10,6 +10,7 @@ from torch import Tensor
 from pydpst.losses.content import ContentLoss
 from pydpst.losses.gram import RegionPixels, gram_matrix, pixel_features
 from pydpst.losses.photorealism import PhotorealismLoss
+from pydpst.losses.remembered import Remembered
 from pydpst.losses.style import STYLE_LAYERS, StyleLoss
 from pydpst.losses.total_variation import tv_loss
 
@@ -188,3 +189,24 @@ def test_a_share_of_the_loss_takes_all_regions_as_one() -> None:
     )
     assert mixed == pytest.approx(0.6 * by_region + 0.4 * whole)
     assert whole < 0.2 * by_region  # at the last layer, three pixels wide, the halves differ
+
+
+def test_what_was_computed_for_a_photo_is_kept_and_not_for_another() -> None:
+    asked = []
+
+    def mean(photo: Tensor) -> float:
+        asked.append(photo)
+        return float(photo.mean())
+
+    remembered = Remembered[float](2)
+    photos = [torch.full((3, 4, 5), value) for value in (0.1, 0.2, 0.3)]
+    found = [
+        remembered(mean, photo.clone(), "a") for photo in [*photos[:2], *photos[:2], photos[2]]
+    ]
+    assert found == pytest.approx([0.1, 0.2, 0.1, 0.2, 0.3])
+    assert len(asked) == 3
+    # Other pixels, another shape and another way are other photos; the oldest is forgotten.
+    remembered(mean, photos[2].view(3, 5, 4), "a")
+    remembered(mean, photos[2], "b")
+    remembered(mean, photos[0], "a")
+    assert len(asked) == 6

@@ -52,6 +52,11 @@ class VGGFeatures(nn.Module):
 
     mean: Tensor
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the convolutions."""
+        return self.get_buffer("conv1_1_weight").dtype
+
     def __init__(self, layers: Sequence[str], dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         for layer in layers:
@@ -78,7 +83,7 @@ class VGGFeatures(nn.Module):
         """
         features: dict[str, Tensor] = {}
         x = F.pad(image - self.mean, (1, 1, 1, 1), mode="replicate")
-        x = x.to(self.get_buffer("conv1_1_weight").dtype, memory_format=torch.channels_last)
+        x = x.to(self.dtype, memory_format=torch.channels_last)
         for name in self.names:
             if name.endswith("_1") and name != "conv1_1":
                 x = F.max_pool2d(x, 2)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from pydpst.losses.remembered import Remembered
 from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
 from pydpst.photos.resizing import size_of_area
 
@@ -159,14 +160,20 @@ def scene_probabilities(photos: Sequence[Tensor]) -> list[Tensor]:
         For each photo the probabilities of `GROUPS`, (9, h, w), float32 on the CPU, on a grid of
         about 32 by 40 cells.
     """
-    head = _head()
-    found = []
-    for photo in photos:
-        fast = has_fast_bfloat16(photo.device)
-        vgg = VGGFeatures(LAYERS, dtype=torch.bfloat16 if fast else torch.float32)
-        features = scene_features(vgg.to(photo.device), seen(photo)[None])
-        found.append(head([x.cpu() for x in features])[0].softmax(0))
-    return found
+    return [_scenes(_probabilities, seen(photo), None) for photo in photos]
+
+
+# Those of a photo and of the style that a folder shares.
+_scenes = Remembered[Tensor](2)
+
+
+def _probabilities(photo: Tensor) -> Tensor:
+    """As above, of a photo at `seen_size`."""
+    fast = has_fast_bfloat16(photo.device)
+    vgg = VGGFeatures(LAYERS, dtype=torch.bfloat16 if fast else torch.float32)
+    features = scene_features(vgg.to(photo.device), photo[None])
+    logits: Tensor = _head()([x.cpu() for x in features])
+    return logits[0].softmax(0)
 
 
 @lru_cache

@@ -13,6 +13,7 @@ from pydpst.losses.aesthetic import Aesthetics
 from pydpst.losses.content import CONTENT_LAYERS, ContentLoss
 from pydpst.losses.gram import pixel_features
 from pydpst.losses.photorealism import PhotorealismLoss
+from pydpst.losses.remembered import Remembered
 from pydpst.losses.style import STYLE_LAYERS, StyleLoss
 from pydpst.losses.total_variation import tv_loss
 from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
@@ -50,6 +51,8 @@ _FAINT = 1e-6
 # Two photos are one if copies of this side differ by less than so many levels of 8 bits; regions
 # that are found twice, if they differ by less than this share.
 _COPY_SIDE, _SAME_LEVELS, _SAME_SHARE = 32, 2, 0.2
+# Features of the style at both sizes, which the photos of a folder share.
+_styles = Remembered[dict[str, Tensor]](2)
 # A level ends when its loss fell by less than this share over so many steps.
 _STALLED = 2e-3
 _PATIENCE = 6
@@ -199,10 +202,14 @@ class Level:
         style_sides = style.shape[-2:]
         style_size = max(size, math.ceil(_LEAST_SIDE * max(style_sides) / min(style_sides)))
         small_style = resize(style, style_size)
+
+        def features_of(photo: Tensor) -> dict[str, Tensor]:
+            features: dict[str, Tensor] = vgg(photo[None])
+            return features | pixel_features(photo)
+
         with torch.no_grad():
-            own, wanted = (
-                vgg(photo[None]) | pixel_features(photo) for photo in (self.content, small_style)
-            )
+            own = features_of(self.content)
+            wanted = _styles(features_of, small_style, (vgg.layers, vgg.dtype))
         self._content_loss = ContentLoss(own)
         small_masks = _fitted(style_masks, small_style).clamp_min(_FAINT)
         self._style_loss = StyleLoss(
