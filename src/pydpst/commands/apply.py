@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pydpst.commands import one_pass, say
-from pydpst.commands.batch import FAILURES, finish_batch, outputs_for, reason_of
+from pydpst.commands.batch import FAILURES, Outcome, Pairs, finish_batch, outputs_for, reason_of
 from pydpst.commands.files import Files, check_files
-from pydpst.commands.journal import NAME, Journal
+from pydpst.commands.journal import NAME, Journal, Record, checksum_of
 from pydpst.commands.pipes import check_pipes, piped
 from pydpst.commands.progress import progress_bar
 from pydpst.commands.report import AsJson, print_report, result_of
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     from pydpst.commands.one_pass import OnePass
     from pydpst.photos.photo import Photo
@@ -152,15 +153,13 @@ def _apply_to_photos(
     start = time.monotonic()
     if journal is None:
         _restyle_one(look, *pairs[0])
-        finish_batch(output, pairs, [], {}, start, as_json)
+        finish_batch(output, pairs, [], ({}, None), start, as_json)
         return
     left = [pair for pair in pairs if not journal.is_done(*pair)]
-    failures, interrupted = _restyle_all(look, left, journal)
-    if interrupted is not None:
-        say(f"interrupted before {interrupted}; the same command goes on from there")
-        raise typer.Exit(130)
+    with journal:
+        outcome = _restyle_all(look, left, journal)
     there = {result for _, result in pairs} - {result for _, result in left}
-    finish_batch(output, pairs, there, failures, start, as_json)
+    finish_batch(output, pairs, there, outcome, start, as_json)
 
 
 def _export_cube(
@@ -226,28 +225,26 @@ def _restyle_one(look: OnePass, photo: Path, result: Path) -> None:
         save_photo(look.restyle(original), result, original)
 
 
-def _restyle_all(
-    look: OnePass,
-    pairs: list[tuple[Path, Path]],
-    journal: Journal,
-) -> tuple[dict[Path, str], Path | None]:
-    """Restyles photos while the next are decoded and the last are encoded.
-
-    Returns:
-        What went wrong, and the photo before which Ctrl-C came.
-    """
+def _restyle_all(look: OnePass, pairs: Pairs, journal: Journal) -> Outcome:
+    """Restyles photos while the next are decoded and the last are encoded."""
     from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
     from pydpst.photos.photo import open_photo, save_photo
 
     failures: dict[Path, str] = {}
-    writing: deque[tuple[Path, Path, Future[None]]] = deque()
+    writing: deque[tuple[Path, Path, Future[Record]]] = deque()
     current: Path | None = None
 
-    def finish(photo: Path, result: Path, future: Future[None]) -> None:
+    def read(photo: Path) -> tuple[str, Photo]:
+        return checksum_of(photo), open_photo(photo, "input")
+
+    def save(image: Tensor, result: Path, original: Photo, before: str) -> Record:
+        save_photo(image, result, original)
+        return {"photo": before, "sha256": checksum_of(result)}
+
+    def finish(photo: Path, result: Path, future: Future[Record]) -> None:
         try:
-            future.result()
-            journal.finish(result)
+            journal.finish(result, future.result())
         except FAILURES as error:
             failures[photo] = reason_of(error)
 
@@ -257,19 +254,19 @@ def _restyle_all(
         ThreadPoolExecutor(_AHEAD) as writers,
         progress_bar(*columns, too_large=_TOO_LARGE) as bar,
     ):
-        decoded = _ahead(readers, open_photo, [(photo, "input") for photo, _ in pairs])
+        decoded = _ahead(readers, read, [photo for photo, _ in pairs])
         numbered = iter(bar.track(decoded, total=len(pairs)))
         try:
             for current, result in pairs:
                 try:
                     future = next(numbered)
-                    original = future.result()
+                    before, original = future.result()
                     image = look.restyle(original)
-                    journal.begin(current, result)
+                    journal.begin(result)
                 except FAILURES as error:
                     failures[current] = reason_of(error)
                     continue
-                saved = writers.submit(save_photo, image, result, original)
+                saved = writers.submit(save, image, result, original, before)
                 writing.append((current, result, saved))
                 ahead = 0 if image[0].numel() > _LARGE else _AHEAD
                 del image, original, future
@@ -284,18 +281,18 @@ def _restyle_all(
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, read: Callable[..., Photo], calls: list[tuple[Any, ...]]
-) -> Iterator[Future[Photo]]:
+    pool: ThreadPoolExecutor, read: Callable[[Path], tuple[str, Photo]], photos: list[Path]
+) -> Iterator[Future[tuple[str, Photo]]]:
     """Photos in turn, the next few being read meanwhile, unless they are large."""
-    waiting: deque[Future[Photo]] = deque()
+    waiting: deque[Future[tuple[str, Photo]]] = deque()
     ahead = 0
-    for arguments in calls:
-        waiting.append(pool.submit(read, *arguments))
+    for photo in photos:
+        waiting.append(pool.submit(read, photo))
         while len(waiting) > ahead:
             ahead = 0 if _is_large(waiting[0]) else _AHEAD
             yield waiting.popleft()
     yield from waiting
 
 
-def _is_large(future: Future[Photo]) -> bool:
-    return future.exception() is None and future.result().pixels[0].numel() > _LARGE
+def _is_large(future: Future[tuple[str, Photo]]) -> bool:
+    return future.exception() is None and future.result()[1].pixels[0].numel() > _LARGE

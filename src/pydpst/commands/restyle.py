@@ -6,12 +6,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from pydpst.commands import say
-from pydpst.commands.batch import FAILURES, finish_batch, outputs_for, reason_of
+from pydpst.commands.batch import FAILURES, Outcome, Pairs, finish_batch, outputs_for, reason_of
 from pydpst.commands.files import Files, check_files
-from pydpst.commands.journal import NAME, Journal
+from pydpst.commands.journal import NAME, Journal, recorded
 from pydpst.commands.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -108,33 +106,41 @@ def restyle_folder(
     journal.check(results)
     start = time.monotonic()
     done = {result for photo, result in pairs if journal.is_done(photo, result)}
-    failures: dict[Path, str] = {}
-    left, made = len(pairs) - len(done), 0
-    for number, (photo, result) in enumerate(pairs, start=1):
-        if result in done:
-            continue
-        label = f"photo {number} of {len(pairs)}{_remaining(start, made, left)}, "
-        made += 1
-        interrupted = False
-        try:
-            restyled, _ = restyle(photo, example, given, label)
-            interrupted = restyled.interrupted
-            if not interrupted:  # half-done ones would pass for done when it goes on
-                journal.begin(photo, result)
-                restyled.save(result)
-                journal.finish(result)
-        except KeyboardInterrupt:
-            interrupted = True
-        except FAILURES as error:
-            failures[photo] = reason_of(error)
-        if interrupted:
-            say(f"interrupted before {photo}; the same command goes on from there")
-            raise typer.Exit(130)
+    left = [(photo, result) for photo, result in pairs if result not in done]
+    with journal:
+        outcome = _one_by_one(example, given, left, len(done), journal)
+    failures, interrupted = outcome
     if len(failures) == len(pairs) > 1 and len(set(failures.values())) == 1:
         raise ValueError(failures.popitem()[1])  # of an option, not of a photo
-    if save_recipe is not None:
+    if save_recipe is not None and interrupted is None:
         write_recipe(save_recipe, style, given)
-    finish_batch(output, pairs, done, failures, start, as_json)
+    finish_batch(output, pairs, done, outcome, start, as_json)
+
+
+def _one_by_one(
+    style: Tensor, given: dict[str, Any], pairs: Pairs, done: int, journal: Journal
+) -> Outcome:
+    """Restyles photos that are left, beside so many that are done."""
+    start = time.monotonic()
+    failures: dict[Path, str] = {}
+    for made, (photo, result) in enumerate(pairs):
+        label = f"photo {done + made + 1} of {done + len(pairs)}"
+        label += f"{_remaining(start, made, len(pairs))}, "
+
+        def restyle_file(photo: Path, result: Path, label: str = label) -> None:
+            restyled, _ = restyle(photo, style, given, label)
+            if restyled.interrupted:  # half-done ones would pass for done when it goes on
+                raise KeyboardInterrupt
+            journal.begin(result)
+            restyled.save(result)
+
+        try:
+            journal.finish(result, recorded(restyle_file, photo, result))
+        except KeyboardInterrupt:
+            return failures, photo
+        except FAILURES as error:
+            failures[photo] = reason_of(error)
+    return failures, None
 
 
 def _remaining(start: float, made: int, left: int) -> str:
