@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pydpst.commands import one_pass, say
-from pydpst.commands.batch import FAILURES, Outcome, Pairs, finish_batch, outputs_for, reason_of
+from pydpst.commands.batch import (
+    FAILURES,
+    Outcome,
+    Pairs,
+    Restyle,
+    finish_batch,
+    outputs_for,
+    reason_of,
+)
+from pydpst.commands.cluster import RayAddress, check_ray, restyle_on
 from pydpst.commands.files import Files, check_files
 from pydpst.commands.journal import NAME, Journal, Record, checksum_of
 from pydpst.commands.pipes import check_pipes, piped
@@ -75,6 +84,7 @@ def apply(
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda or cuda:N.", rich_help_panel="Limits")
     ] = None,
+    ray: RayAddress = None,
     as_json: AsJson = False,
 ) -> None:
     """Restyle PHOTOS, or video, in one pass, at full resolution: by MODEL, or like --style."""
@@ -91,7 +101,9 @@ def apply(
     photos = [Path(name) for name in (names[1:] if style is None else names)]
     source = model_path(names[0]) if style is None else style
     check_pipes(photos, output, as_json)
-    target = choose_device(device)
+    is_clip = any(photo.suffix.lower() in CLIPS for photo in photos)
+    check_ray(ray, device, is_clip or export_cube is not None)
+    target = choose_device(device if ray is None else "cpu")
     with piped(photos[0], output) as (first, result):
         photos[0] = first
         if style is not None and export_cube is not None:
@@ -101,10 +113,14 @@ def apply(
         look = one_pass.of_model if style is None else one_pass.of_photo
         load = partial(look, source, strength, target)
         reads = {"MODEL" if style is None else "--style": source}
-        if any(photo.suffix.lower() in CLIPS for photo in photos):
+        if is_clip:
             _apply_to_clips(load, photos, result, reads, strength, target, as_json)
-        else:
-            _apply_to_photos(load, photos, result, reads, recipe, as_json)
+            return
+        is_bundled = style is None and source != Path(names[0])
+        name = names[0] if is_bundled else os.path.abspath(source)
+        elsewhere = partial(_on_worker, look, name, strength)
+        on_ray = ray and partial(restyle_on, ray, device, 1, elsewhere)
+        _apply_to_photos(load, photos, result, reads, recipe, on_ray or None, as_json)
 
 
 def _apply_to_clips(
@@ -136,11 +152,14 @@ def _apply_to_photos(
     output: Path,
     reads: Files,
     recipe: Callable[[], dict[str, Any]],
+    on_ray: Callable[[Pairs, Journal], Outcome] | None,
     as_json: bool,
 ) -> None:
     pairs = outputs_for(photos, output)
     results = [result for _, result in pairs]
     in_folder = results != [output]
+    if on_ray is not None and not in_folder:
+        raise ValueError(f"--ray is for many photos; the output {output} must be a folder.")
     check_files(
         {**reads, "PHOTOS": [photo for photo, _ in pairs]},
         {"--output": [*results, *([output / NAME] if in_folder else [])]},
@@ -152,12 +171,13 @@ def _apply_to_photos(
     look = load()
     start = time.monotonic()
     if journal is None:
-        _restyle_one(look, *pairs[0])
+        with progress_bar(too_large=_TOO_LARGE):
+            one_pass.restyle_file(look, *pairs[0])
         finish_batch(output, pairs, [], ({}, None), start, as_json)
         return
     left = [pair for pair in pairs if not journal.is_done(*pair)]
     with journal:
-        outcome = _restyle_all(look, left, journal)
+        outcome = (on_ray or partial(_restyle_all, look))(left, journal)
     there = {result for _, result in pairs} - {result for _, result in left}
     finish_batch(output, pairs, there, outcome, start, as_json)
 
@@ -217,12 +237,16 @@ def styles() -> None:
     Console().print(table)
 
 
-def _restyle_one(look: OnePass, photo: Path, result: Path) -> None:
-    from pydpst.photos.photo import open_photo, save_photo
+def _on_worker(
+    look: Callable[[Path, float, torch.device], OnePass], source: str, strength: float, device: str
+) -> Restyle:
+    """What restyles photos elsewhere, by a file that is there, too, or by a bundled style."""
+    import torch
 
-    with progress_bar(too_large=_TOO_LARGE):
-        original = open_photo(photo, "input")
-        save_photo(look.restyle(original), result, original)
+    from pydpst.feedforward.bundled import model_path
+
+    path = Path(source) if os.path.isabs(source) else model_path(source)
+    return partial(one_pass.restyle_file, look(path, strength, torch.device(device)))
 
 
 def _restyle_all(look: OnePass, pairs: Pairs, journal: Journal) -> Outcome:

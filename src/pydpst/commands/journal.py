@@ -51,7 +51,7 @@ class Journal:
             return
         earlier = _read(self.path)
         records = {**_records_of(earlier), **_read_lines(self._lines)}
-        there = any((folder / name).exists() for name in records)
+        there = any(self._has(name) for name in records)
         if _look_of(earlier) != _look_of(recipe) and (there or not records):
             raise ValueError(
                 f"the folder {folder} holds results of another look (see {self.path}); choose "
@@ -87,6 +87,7 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         if self._begun:
+            self._records = {name: r for name, r in self._records.items() if r or self._has(name)}
             self._write()
             self._lines.unlink(missing_ok=True)
 
@@ -111,6 +112,9 @@ class Journal:
 
     def _name(self, result: Path) -> str:
         return result.relative_to(self._folder).as_posix()
+
+    def _has(self, name: str) -> bool:
+        return self._folder.joinpath(name).exists()
 
     def _is_own(self, result: Path) -> bool:
         """Whether a run wrote this, or tried to."""

@@ -29,6 +29,14 @@ class OnePass:
     frames: Callable[[], FrameLook]
 
 
+def restyle_file(look: OnePass, photo: Path, result: Path) -> None:
+    """Gives the look to the photo of a file."""
+    from pydpst.photos.photo import open_photo, save_photo
+
+    original = open_photo(photo, "input")
+    save_photo(look.restyle(original), result, original)
+
+
 def of_model(path: Path, strength: float, device: torch.device) -> OnePass:
     """The look of a model file."""
     import pydpst

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydpst.commands import say
-from pydpst.commands.batch import FAILURES, Outcome, Pairs, finish_batch, outputs_for, reason_of
+from pydpst.commands.batch import (
+    FAILURES,
+    Outcome,
+    Pairs,
+    Restyle,
+    finish_batch,
+    outputs_for,
+    reason_of,
+)
+from pydpst.commands.cluster import restyle_on
 from pydpst.commands.files import Files, check_files
 from pydpst.commands.journal import NAME, Journal, recorded
 from pydpst.commands.progress import progress_bar
@@ -70,6 +81,7 @@ def restyle_folder(
     save_recipe: Path | None,
     given: dict[str, Any],
     reads: Files | None = None,
+    ray: str | None = None,
     as_json: bool = False,
 ) -> None:
     """Restyles the photos of a folder; those that an earlier run with the same look made stay.
@@ -83,12 +95,15 @@ def restyle_folder(
         save_recipe: where to write the recipe, too.
         given: other arguments of `pydpst.stylize`.
         reads: other files that are read.
+        ray: the address of a cluster that is to do it.
         as_json: whether what was done is also to be printed for programs.
 
     Raises:
         ValueError: for bad options, or if the output folder holds results of another look, or
             other files in their places.
     """
+    import torch
+
     from pydpst.photos.image import load_image
     from pydpst.photos.writing import check_output
     from pydpst.transfer.recipe import recipe_of
@@ -108,7 +123,12 @@ def restyle_folder(
     done = {result for photo, result in pairs if journal.is_done(photo, result)}
     left = [(photo, result) for photo, result in pairs if result not in done]
     with journal:
-        outcome = _one_by_one(example, given, left, len(done), journal)
+        if ray is None:
+            outcome = _one_by_one(example, given, left, len(done), journal)
+        else:
+            load = partial(_on_worker, os.path.abspath(style), _for_elsewhere(given))
+            threads = torch.get_num_threads()
+            outcome = restyle_on(ray, given.get("device"), threads, load, left, journal)
     failures, interrupted = outcome
     if len(failures) == len(pairs) > 1 and len(set(failures.values())) == 1:
         raise ValueError(failures.popitem()[1])  # of an option, not of a photo
@@ -141,6 +161,27 @@ def _one_by_one(
         except FAILURES as error:
             failures[photo] = reason_of(error)
     return failures, None
+
+
+def _for_elsewhere(given: dict[str, Any]) -> dict[str, Any]:
+    """Arguments for processes that work in other folders."""
+    model = given.get("segmentation_model")
+    if model is None or not os.path.isdir(model):
+        return given
+    return {**given, "segmentation_model": os.path.abspath(model)}
+
+
+def _on_worker(style: str, given: dict[str, Any], device: str) -> Restyle:
+    """What restyles photos elsewhere, by a style photo that is there, too."""
+    import pydpst
+
+    example = pydpst.load_image(style)
+    arguments = {**given, "device": device}
+
+    def restyle_file(photo: Path, result: Path) -> None:
+        pydpst.stylize(photo, example, **arguments).save(result)
+
+    return restyle_file
 
 
 def _remaining(start: float, made: int, left: int) -> str:
