@@ -157,7 +157,9 @@ def _restyled(
                 running[task.remote(shared, _absolute(photo), _absolute(result))] = photo, result
             if not running:
                 break
-            for reference in ray.wait(list(running), num_returns=1)[0]:
+            # All that are done, however many there are of them, ten times a second.
+            done, _ = ray.wait(list(running), num_returns=len(running), timeout=0.1)
+            for reference in done:
                 photo, result = running.pop(reference)
                 _finish(reference, photo, result, journal, failures)
                 advance()
