@@ -24,26 +24,41 @@ _FORKS.set_forkserver_preload(
 )
 
 
+class Forked:
+    """A process of pydpst, as `subprocess.Popen` with pipes for all three streams."""
+
+    def __init__(self, *arguments: object, given: bytes = b"", cwd: Path | None = None) -> None:
+        to_read, to_write = zip(*(_FORKS.Pipe(duplex=False) for _ in range(3)), strict=True)
+        self._words = ["pydpst", *map(str, arguments)]
+        theirs = (to_read[0], *to_write[1:])
+        self.process = _FORKS.Process(target=_main, args=(self._words, cwd, *theirs))
+        self.process.start()
+        for end in theirs:
+            end.close()
+        self._said: dict[int, bytes] = {}
+        self._readers = [Thread(target=_read, args=(to_read[n], n, self._said)) for n in (1, 2)]
+        for reader in self._readers:
+            reader.start()
+        with to_write[0], open(to_write[0].fileno(), "wb", closefd=False) as stdin:
+            stdin.write(given)
+
+    def wait(self, timeout: float | None = None) -> CompletedProcess[bytes] | None:
+        """What became of it; None if it still runs."""
+        self.process.join(timeout)
+        if self.process.exitcode is None:
+            return None
+        for reader in self._readers:
+            reader.join()
+        return CompletedProcess(self._words, self.process.exitcode, self._said[1], self._said[2])
+
+
 def run_forked(
     *arguments: object, given: bytes = b"", cwd: Path | None = None
 ) -> CompletedProcess[bytes]:
-    """As `subprocess.run` of pydpst, with pipes for all three streams."""
-    to_read, to_write = zip(*(_FORKS.Pipe(duplex=False) for _ in range(3)), strict=True)
-    words = ["pydpst", *map(str, arguments)]
-    theirs = (to_read[0], *to_write[1:])
-    process = _FORKS.Process(target=_main, args=(words, cwd, *theirs))
-    process.start()
-    for end in theirs:
-        end.close()
-    said: dict[int, bytes] = {}
-    readers = [Thread(target=_read, args=(to_read[n], n, said)) for n in (1, 2)]
-    for reader in readers:
-        reader.start()
-    with to_write[0], open(to_write[0].fileno(), "wb", closefd=False) as stdin:
-        stdin.write(given)
-    for thread in (*readers, process):
-        thread.join()
-    return CompletedProcess(words, process.exitcode or 0, said[1], said[2])
+    """As `subprocess.run` of pydpst."""
+    done = Forked(*arguments, given=given, cwd=cwd).wait()
+    assert done is not None
+    return done
 
 
 def _read(end: Connection, number: int, said: dict[int, bytes]) -> None:
