@@ -19,10 +19,12 @@ from PIL import Image
 from pydpst.feedforward.bundled import styles
 
 KILLS = int(os.environ.get("PYDPST_KILLS", "1"))
+STYLIZE = ["stylize", "in", "in/a.png", "-o", "out", "--size", "32", "--steps", "2",
+           "--regions", "none"]  # fmt: skip
 TRAIN = ["train", "in/a.png", "in", "-o", "out/model.safetensors", "--size", "64", "--batch", "1",
          "--steps", "6", "--held-out", "0", "--checkpoint-steps", "1"]  # fmt: skip
 COMMANDS = {
-    "stylize": ["stylize", "in", "in/a.png", "-o", "out", "--size", "32", "--steps", "2"],
+    "stylize": STYLIZE,
     "apply": ["apply", min(styles()), "in", "-o", "out"],
     "train": TRAIN,
 }
