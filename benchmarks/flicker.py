@@ -35,7 +35,7 @@ import pydpst
 from pydpst.feedforward.bundled import styles
 from pydpst.feedforward.grade_net import GradeNet, grade_net, whole_net
 from pydpst.photos.resizing import resize
-from pydpst.transfer.match import look_of
+from pydpst.transfer.read_look import look_of
 from pydpst.video.clip import ClipReader, Frame
 from pydpst.video.shot_grade import ShotGrade
 from pydpst.video.smooth_look import SteadyNetwork

@@ -3,7 +3,7 @@
     python benchmarks/grade_search.py FOLDER [--only 4,13,51] [--size 128]
 
 FOLDER as for dpst.py; the masks are its own. Adam is as good as any rate that was tried, L-BFGS is
-`pydpst.transfer.descent`, once in the scales of `pydpst.transfer.curvature` and once without them.
+`pydpst.transfer.descent`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from pydpst.losses.style import STYLE_LAYERS
 from pydpst.losses.vgg import VGGFeatures
 from pydpst.regions.labels import MaskPair
 from pydpst.transfer.descent import Descent
-from pydpst.transfer.grade import KNOTS
 from pydpst.transfer.grade_costs import GradeCosts
 from pydpst.transfer.grade_maps import RegionMaps
 from pydpst.transfer.grade_search import Level, Objective, sample
@@ -34,8 +33,8 @@ SHOWN = (8, 16, 24, 100)
 RATE = 0.05
 
 
-def objective_of(pair: Pair, size: int) -> Objective:
-    """The loss of a grade of a pair at one size."""
+def objective_of(pair: Pair, size: int) -> tuple[Objective, Tensor]:
+    """The loss of a grade of a pair at one size, and where θ starts."""
     look = Look().settled()
     masks = MaskPair(pair.content_mask, pair.style_mask)
     photos = read_photos(pair.content, pair.style, masks, 700, torch.device("cpu"))
@@ -45,17 +44,8 @@ def objective_of(pair: Pair, size: int) -> Objective:
     maps = RegionMaps(*planes)
     level = Level(*planes, size, VGGFeatures(CONTENT_LAYERS + STYLE_LAYERS), 0.0, None)
     samples = (sample(content), sample(shown)), (sample(style), sample(style_masks))
-    return Objective(level, maps, GradeCosts(maps, content, shown), *samples, look.weights())
-
-
-def in_scales(objective: Objective, scale: Tensor) -> Callable[[Tensor], Tensor]:
-    """The total loss of numbers (N) of such scales."""
-
-    def loss(point: Tensor) -> Tensor:
-        rows = (scale @ point.view(-1, 3)).view(-1, KNOTS, 4, 3)
-        return objective(rows.transpose(2, 3))["total"]
-
-    return loss
+    costs = GradeCosts(maps, content, shown)
+    return Objective(level, maps, costs, *samples, None, look.weights()), maps.zeros()
 
 
 def by_adam(loss: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> list[float]:
@@ -94,14 +84,15 @@ def main(
     print("| pair | optimiser | " + " | ".join(f"{n} evaluations" for n in SHOWN) + " |")
     print("|---" * (2 + len(SHOWN)) + "|")
     for pair in find_pairs(folder, only):
-        objective = objective_of(pair, size)
-        scale = objective.scales()
-        even, whitened = (in_scales(objective, x) for x in (torch.eye(len(scale)), scale))
-        start = torch.zeros(3 * len(scale))
+        objective, zeros = objective_of(pair, size)
+        start = zeros.flatten()
+
+        def loss(point: Tensor, objective: Objective = objective, zeros: Tensor = zeros) -> Tensor:
+            return objective(point.view_as(zeros))["total"]
+
         ways = {
-            "Adam": [by_adam(even, start, n) for n in SHOWN],
-            "L-BFGS": [by_descent(even, start, SHOWN[-1])],
-            "L-BFGS, whitened": [by_descent(whitened, start, SHOWN[-1])],
+            "Adam": [by_adam(loss, start, n) for n in SHOWN],
+            "L-BFGS": [by_descent(loss, start, SHOWN[-1])],
         }
         for name, runs in ways.items():
             values = [runs[k if len(runs) > 1 else 0][n] for k, n in enumerate(SHOWN)]

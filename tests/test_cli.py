@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -15,10 +16,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Run
+from conftest import PHOTOS, Run
 from PIL import Image
+from typer.testing import CliRunner
 
 import pydpst
+from pydpst.commands import cli
 
 COMMAND = [sys.executable, "-m", "pydpst"]
 # As cheap as the program gets.
@@ -27,6 +30,16 @@ QUICK = ["--steps", "1", "--size", "32"]
 
 def is_one_sentence(text: str) -> bool:
     return text.startswith("error: ") and text.endswith(".\n") and text.count("\n") == 1
+
+
+def rest_of(terminal: int) -> str:
+    """What is written to a terminal until its other end closes."""
+    seen = b""
+    with suppress(OSError):  # how it says so
+        while chunk := os.read(terminal, 4096):
+            seen += chunk
+    os.close(terminal)
+    return seen.decode(errors="replace")
 
 
 def a_photo(width: int, height: int, mode: str = "RGB") -> Callable[[Path], None]:
@@ -265,19 +278,15 @@ def test_ctrl_c_writes_the_best_so_far(tmp_path: Path, city_day: Path, city_nigh
     )
     os.close(stderr)
     seen = ""
-    while "total" not in seen:  # the losses of a step
+    while " left" not in seen:  # in the bar, of the losses of a step
         seen += os.read(terminal, 4096).decode()
     process.send_signal(signal.SIGINT)
-    try:
-        while chunk := os.read(terminal, 4096):
-            seen += chunk.decode(errors="replace")
-    except OSError:  # how a terminal says that its other end has closed
-        pass
-    os.close(terminal)
+    seen += rest_of(terminal)
     assert process.wait(60) == 130
     assert "interrupted: wrote the best image so far, " in seen
     assert "/100000" in seen
     assert "/?" not in seen
+    assert re.search(r"about \d+ (min|h) left", seen)
     assert "Traceback" not in seen
     assert os.listdir(tmp_path) == ["out.png"]
     with Image.open(tmp_path / "out.png") as out:
@@ -285,29 +294,45 @@ def test_ctrl_c_writes_the_best_so_far(tmp_path: Path, city_day: Path, city_nigh
         assert out.size == (720, 360)
 
 
-def test_a_result_in_a_pipe_is_the_plan_and_one_line(tmp_path: Path, small_photo: Path) -> None:
-    arguments = ["stylize", small_photo, small_photo, "-o", tmp_path / "out.png", *QUICK]
+def test_a_result_in_a_pipe_is_plan_time_and_one_line(
+    tmp_path: Path, small_photo: Path, city_night: Path
+) -> None:
+    options = ["--steps", "3", "--size", "32"]
+    arguments = ["stylize", small_photo, city_night, "-o", tmp_path / "out.png", *options]
     done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True)
     assert done.returncode == 0
     assert not done.stdout
-    plan, line = done.stderr.splitlines()
+    plan, left, line = done.stderr.splitlines()
     assert plan.startswith(f"{small_photo}: 64×32 pixels at 32×16, carried over in 1 strip: about ")
+    assert plan.endswith(" GB"), "how long it takes is not known yet"
+    assert re.fullmatch(r"about \d+ s left", left)
     assert line.startswith(f"{tmp_path / 'out.png'}: 64×32 pixels, ")
 
 
-def test_help_shows_groups_defaults_and_examples() -> None:
-    environment = os.environ | {"COLUMNS": "200"}
-    for command, words in {
+@pytest.mark.parametrize(
+    ("command", "words"),
+    {
         "stylize": ("Look", "Regions", "Limits", "Output", "--tv-weight", "[default: (0)]"),
         "apply": ("Look", "Limits", "Output", "[default: 1.0]"),
-        "fit": ("[default: 33]",),
-    }.items():
-        shown = subprocess.run(
-            [*COMMAND, command, "--help"], capture_output=True, text=True, env=environment
-        ).stdout
-        for word in words:
-            assert word in shown.replace("(0.0)", "(0)")
-        assert shown.split("Examples:")[1].count(f"pydpst {command} ") == 2
+        "segment": ("Regions", "Limits", "Output", "[default: auto]"),
+        "evaluate": ("Regions", "Output"),
+        "train": ("Training", "Losses", "Limits", "Output", "[default: (1500)]"),
+        "export": ("Look", "Limits", "Output", "[default: 33]"),
+        "fit": ("Limits", "Output", "[default: 33]"),
+        "matte": ("Matte", "Limits", "Output", "[default: closed-form]"),
+        "ui": ("Server", "[default: 127.0.0.1]"),
+        "styles": (),
+        "info": (),
+    }.items(),
+)
+def test_help_shows_groups_defaults_and_examples(command: str, words: tuple[str, ...]) -> None:
+    told = CliRunner().invoke(cli.app, [command, "--help"], env={"COLUMNS": "200"}).stdout
+    for word in words:
+        sign = word if word.startswith(("-", "[")) else f"─ {word} ─"
+        assert sign in told.replace("(0.0)", "(0)")
+    ungrouped = told.split("─ Options ─")[1].split("╯")[0]
+    assert re.findall(r"--[a-z-]+", ungrouped) == ["--help"]
+    assert len(re.findall(r"(?m)^.*pydpst \w+", told.split("Examples:")[1])) == 2
 
 
 def test_version() -> None:
@@ -376,3 +401,31 @@ def test_public_names() -> None:
         assert getattr(pydpst, name).__name__ == wanted
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = pydpst.nothing
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["evaluate", "city_day.jpg", "city_night.jpg", "lake.jpg"], ["style distance", "rating"]),
+        (["segment", "city_day.jpg", "lake.jpg", "-o", "OUT"], ["finding the regions"]),
+        (["export", "dusk", "--cube", "OUT.cube", "--photos", "."], ["to 10 photos", "0:00:0"]),
+        (["apply", "dusk", "lake.jpg", "-o", "OUT.png"], ["restyling"]),
+    ],
+)
+def test_what_takes_seconds_shows_how_far_it_is(
+    tmp_path: Path, arguments: list[str], parts: list[str]
+) -> None:
+    terminal, stderr = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, *(word.replace("OUT", str(tmp_path / "out")) for word in arguments)],
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        cwd=PHOTOS,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "200"},
+    )
+    os.close(stderr)
+    seen = rest_of(terminal)
+    assert process.wait(60) == 0, seen
+    for part in parts:
+        assert part in seen
+    assert "/?" not in seen

@@ -118,7 +118,8 @@ def test_the_report_is_whole_and_self_contained(
     assert "color-scheme: light dark" in html
 
     content, style, result, heat, *regions = page.pictures()
-    assert content.size == result.size == heat.size == Image.open(photos["day"]).size
+    with Image.open(photos["day"]) as day:
+        assert content.size == result.size == heat.size == day.size
     assert len(regions) == 2
     assert style.size == regions[1].size
     assert not [name for name in os.listdir(tmp_path) if name.endswith(".part")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,7 @@ def test_a_folder_is_restyled_and_failures_are_listed(
     code, said = run("stylize", photos, style, "-o", out, *QUICK)
     assert code == 1
     assert "out: 3 of 4 photos" in said
+    assert len(re.findall(r"about \d+ s left for 4 photos", said)) == 1
     assert "notes.jpg is not an image" in said
     made = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
     assert made == ["city_day.png", "lake.png", "more/pier_evening.png", "recipe.json"]

@@ -12,6 +12,7 @@ from torch import Tensor
 import pydpst
 from pydpst.metrics import edge_ssim, photorealism_residual
 from pydpst.photos.resizing import resize
+from pydpst.transfer import planning
 from pydpst.transfer.full_size import Colours, enlarged, given_to_photo, recoloured
 from pydpst.transfer.planning import parse_memory
 
@@ -140,3 +141,17 @@ def test_memory_is_read_as_it_is_written() -> None:
     for wrong in ("much", "4 GHz", "-1GB", "", 0, -5, 1.5):
         with pytest.raises(ValueError, match=r"max_memory is .*; it must be bytes, or such as 4GB"):
             parse_memory(wrong)  # type: ignore[arg-type]
+
+
+def test_both_photos_together_must_fit(night: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    huge = torch.empty(3, 13000, 13000, dtype=torch.uint8)
+    monkeypatch.setattr(planning, "_meminfo", lambda name: 0)
+    monkeypatch.setattr(planning, "_free_memory", lambda: 7.9e9)
+    planning.check_can_be_read(huge, "the photo")
+    assert pydpst.plan(huge, night).size >= 256
+    assert pydpst.plan(night, huge).size == 1024, "a smaller one would need as much"
+    with pytest.raises(ValueError, match=r"photos need \d.\d GB of memory, and there are \d.\d GB"):
+        pydpst.plan(huge, huge)
+    monkeypatch.setattr(planning, "_free_memory", lambda: 5e9)
+    with pytest.raises(ValueError, match=r"the photo needs 6.\d GB of memory, and there are"):
+        planning.check_can_be_read(huge, "the photo")

@@ -59,6 +59,7 @@ def folder(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     }.items():  # fmt: skip
         small.save(f"photo.{suffix}", **options)
     small.convert("I;16").save("grey16.png")
+    write_clip("clip.mp4", small)
     mask = Image.new("RGB", (48, 32), "blue")
     mask.paste("red", (0, 0, 20, 32))
     mask.save("mask.png")
@@ -73,6 +74,20 @@ def folder(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
                      steps=2, held_out=0, checkpoint_steps=1, callback=stop)  # fmt: skip
     shutil.move("trained.checkpoint", "sound.checkpoint")
     return tmp_path
+
+
+def write_clip(path: str, photo: Image.Image) -> None:
+    """Three frames of video, where PyAV is there."""
+    try:
+        import av
+    except ImportError:
+        return
+    with av.open(path, "w") as clip:
+        stream = clip.add_stream("libx264", rate=25)
+        stream.width, stream.height = photo.size
+        for _ in range(3):
+            clip.mux(stream.encode(av.VideoFrame.from_image(photo)))
+        clip.mux(stream.encode())
 
 
 TRAIN = ("train", "photos/a.png", "photos", "-o", "trained.safetensors", "--size", 64, "--batch",
@@ -121,6 +136,15 @@ def a_photo(chance: random.Random) -> Command:
     if chance.random() < 0.8:
         return ("apply", STYLE, broken, "-o", "out.png")
     return ("stylize", "photo.png", broken, "-o", "out.png", *QUICK)
+
+
+def a_clip(chance: random.Random) -> Command:
+    if not Path("clip.mp4").exists():
+        return a_photo(chance)
+    Path("broken.mp4").write_bytes(mutated(Path("clip.mp4").read_bytes(), chance))
+    if chance.random() < 0.8:
+        return ("apply", STYLE, "broken.mp4", "-o", "out.mp4")
+    return ("stylize", "broken.mp4", "photo.png", "-o", "out.mp4", *QUICK)
 
 
 def a_mask(chance: random.Random) -> Command:
@@ -193,6 +217,7 @@ def inputs(first: int) -> Any:
     """Numbered commands, of all kinds in turn."""
     kinds: tuple[Callable[[random.Random], Command], ...] = (
         a_photo, an_option, a_mask, a_photo, a_recipe, a_model, a_photo, a_recipe, a_checkpoint,
+        a_clip,
     )  # fmt: skip
     for number in itertools.count(first):
         yield number, kinds[number % len(kinds)](random.Random(number))
@@ -211,7 +236,7 @@ def test_nothing_is_worse_than_one_sentence(
     for number, command in inputs(first):
         if (number - first >= most) if most else (time.monotonic() > end):
             break
-        for out in ("out.png", "out"):
+        for out in ("out.png", "out.mp4", "out"):
             Path(out).unlink(missing_ok=True)
         code, said = run(*command)
         codes[code] = codes.get(code, 0) + 1

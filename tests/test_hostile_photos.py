@@ -7,6 +7,7 @@ import os
 import shutil
 import struct
 import subprocess
+import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from conftest import Run
 from PIL import Image
 
 import pydpst
+from pydpst.feedforward.bundled import styles
 from pydpst.feedforward.model_file import save_model
 from pydpst.feedforward.networks import BilateralGridNet
 from pydpst.photos.photo import open_photo, save_photo
@@ -274,3 +276,24 @@ def test_a_full_disk(run: Run, model: Path, tmp_path: Path, small_disk: Path) ->
     assert "1 of 2 photos" in told
     assert "could not be written (No space left on device)" in told
     assert sorted(os.listdir(small_disk / "out")) == ["recipe.json", "small.png"]
+
+
+def test_libtiff_writes_nothing_to_the_terminal(tmp_path: Path) -> None:
+    noise = Image.effect_noise((64, 48), 80)
+    fax, palette = tmp_path / "fax.tif", tmp_path / "palette.tif"
+    noise.convert("1").save(fax, compression="group4", tiffinfo={65000: "odd", 33333: "odder"})
+    noise.convert("P").save(palette, compression="tiff_lzw")
+    for path in (fax, palette):
+        data = bytearray(path.read_bytes())
+        data[40:200] = bytes(range(160))
+        path.write_bytes(data)
+    command = [sys.executable, "-m", "pydpst", "apply", min(styles()), fax, palette]
+    done = subprocess.run(
+        [*command, "-o", tmp_path / "out"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    first, heading, *failures = done.stderr.splitlines()
+    assert first.startswith(f"{tmp_path / 'out'}: 1 of 2 photos, ")
+    assert heading.split()[0] == "photo"
+    assert [line.split()[0] for line in failures] == [str(palette)]
+    assert "palette.tif cannot be decoded" in failures[0]

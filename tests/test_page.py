@@ -22,6 +22,7 @@ from conftest import PHOTOS, Run
 from PIL import Image
 
 from pydpst.page.session import Session
+from pydpst.transfer.planning import DEFAULT_SIZE
 
 pytest.importorskip("gradio", reason="the page needs gradio")
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
@@ -195,10 +196,14 @@ def test_run_download_stop_and_keep(visit: Callable[[], Any], photos: Path) -> N
     assert difference(result, content).mean() > 20
     red, blue = (np.asarray(result, float)[..., channel].mean() for channel in (0, 2))
     assert blue > red, "as in the night, not as in the day"
+    for what in ("recipe", "look"):
+        with page.expect_download() as download:
+            page.get_by_text(f"Download {what}", exact=True).click()
+        assert download.value.suggested_filename == f"city_day-city_night-{what}.zip"
 
     set_number(page, re.compile("Steps"), 300)
     click(page, "Stylize")
-    page.get_by_text(re.compile(r"Step \d+ of 300")).wait_for()
+    page.get_by_text(re.compile(r"Step \d+ of 300, about \d+ s left")).wait_for()
     assert shown.nth(1).get_attribute("src") != after, "a preview"
     click(page, "Stop and keep")
     assert "Stopped" in finish(page)
@@ -250,6 +255,37 @@ def test_bundled_style(visit: Callable[[], Any], photos: Path) -> None:
     assert difference(results["sunset", 0], photo).mean() < 2
     assert difference(results["sunset", 1], photo).mean() > 5
     assert difference(results["sunset", 1], results["night", 1]).mean() > 5
+
+
+@needs_browser
+def test_nothing_is_covered_or_cut_off_on_a_narrow_screen(
+    visit: Callable[[], Any], photos: Path, tmp_path: Path
+) -> None:
+    page = visit()
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.locator("canvas:visible, #result:visible").count() == 0, "empty editors"
+    (tmp_path / "text.jpg").write_text("no photo at all")
+    drop(page, "content", tmp_path / "text.jpg")
+    page.get_by_test_id("toast-body").wait_for()
+    toast = page.get_by_test_id("toast-body").bounding_box()
+    for tab in page.get_by_role("tab").all():
+        assert tab.bounding_box()["y"] + tab.bounding_box()["height"] < toast["y"]
+        tab.click()
+    page.get_by_role("tab").first.click()
+    assert page.get_by_role("spinbutton", name="Size").input_value() == str(DEFAULT_SIZE)
+    drop(page, "content", photos / "city_day.jpg")
+    kept(page, "content")
+    drop(page, "style", photos / "city_night.jpg")
+    page.get_by_text(re.compile("regions? found")).wait_for()
+    page.get_by_text(re.compile(r"It will take about \d+ s")).wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    cut_off = page.locator("#content-regions [data-testid=block-label]").evaluate(
+        "label => label.scrollWidth - label.clientWidth"
+    )
+    assert cut_off <= 0
+    page.locator("#style").get_by_role("button", name="Remove Image").click()
+    page.get_by_text("Drop two photos to begin").wait_for()
+    assert page.locator("canvas:visible").count() == 0, "empty editors"
 
 
 @needs_browser

@@ -65,7 +65,8 @@ def test_a_file_into_a_pipe_and_a_pipe_into_a_file(photos: Path, tmp_path: Path)
     assert json.loads(done.stdout)["results"] == [
         {"photo": "-", "output": str(result), "state": "written"}
     ]
-    assert Image.open(result).format == "PNG"
+    with Image.open(result) as picture:
+        assert picture.format == "PNG"
 
 
 @pytest.mark.parametrize(

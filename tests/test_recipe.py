@@ -53,6 +53,38 @@ def test_the_style_may_have_moved_beside_the_recipe(recipe: Path, style: Path) -
     assert load_recipe(moved).files == {"style": elsewhere / style.name}
 
 
+@pytest.mark.parametrize("place", ["looks/look.json", "look.json"])
+def test_a_folder_moves_as_a_whole(tmp_path: Path, place: str) -> None:
+    style = tmp_path / "album" / "styles" / "style.jpg"
+    recipe = tmp_path / "album" / place
+    for path in (style, recipe):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(STYLE, style)
+    save_recipe(recipe, style, {})
+    moved = Path(shutil.move(tmp_path / "album", tmp_path / "moved"))
+    found = load_recipe(moved / place).files["style"]
+    assert found.samefile(moved / "styles" / "style.jpg")
+
+
+def test_a_recipe_alone_may_move(tmp_path: Path, style: Path) -> None:
+    (tmp_path / "looks").mkdir()
+    recipe = tmp_path / "looks" / "look.json"
+    save_recipe(recipe, style, {})
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    moved = Path(shutil.move(recipe, tmp_path / "far" / "away"))
+    # Another file lies where it was as seen from the recipe.
+    (tmp_path / "far" / style.name).write_bytes(b"another")
+    assert load_recipe(moved).files == {"style": style}
+
+
+def test_recipes_with_absolute_paths_are_read(recipe: Path, style: Path) -> None:
+    written = json.loads(recipe.read_text())
+    assert written["files"]["style"]["path"] == style.name
+    written["files"]["style"]["path"] = os.fspath(style)
+    recipe.write_text(json.dumps(written))
+    assert load_recipe(recipe).files == {"style": style}
+
+
 def test_a_changed_style_is_refused(recipe: Path, style: Path) -> None:
     style.write_bytes(style.read_bytes() + b"!")
     with pytest.raises(ValueError, match=r"style\.jpg is not the one that the recipe"):

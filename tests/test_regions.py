@@ -114,6 +114,27 @@ def test_flat_colours_are_not_merged_in_silence() -> None:
         label_maps(blank(960, 40), blank(960, 40), MaskPair(soft, soft))
 
 
+@pytest.mark.parametrize(("noise", "told"), [(8, False), (9, True)])
+def test_noise_of_the_papers_maps_is_no_region(noise: int, told: bool) -> None:
+    """Maps of the benchmark have areas of #010101, #fefefe, #0101fe and antialiased borders."""
+    areas = [
+        (0, 0, 0),
+        (1, 1, 0),
+        (255, 255, 255),
+        (255 - noise, 253, 252),
+        (0, 0, 255),
+        (1, 1, 254),
+    ]
+    soft = np.linspace((0, 0, 255), (255, 255, 255), 100)[None].repeat(40, 0)
+    colors = np.concatenate([*(np.full((40, 30, 3), area) for area in areas), soft], 1)
+    mask = Image.fromarray(colors.astype(np.uint8))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        regions = label_maps(blank(280, 40), blank(280, 40), MaskPair(mask, mask))
+    assert sorted(regions.names) == ["black", "blue", "white"]
+    assert ["too near to tell apart" in str(warning.message) for warning in caught] == [True] * told
+
+
 def test_a_region_of_one_photo_is_left_out_with_a_warning() -> None:
     with pytest.warns(UserWarning, match="yellow is in the style mask only"):
         regions = label_maps(blank(), blank(), MaskPair(mask(SKY, CITY), mask(SKY, CITY, WATER)))

@@ -27,7 +27,7 @@ from pydpst.commands.cluster import RayAddress, check_ray, restyle_on
 from pydpst.commands.files import Files, check_files
 from pydpst.commands.journal import NAME, Journal, Record, checksum_of
 from pydpst.commands.pipes import check_pipes, piped
-from pydpst.commands.progress import progress_bar
+from pydpst.commands.progress import progress_bar, stages
 from pydpst.commands.report import AsJson, print_report, result_of
 
 if TYPE_CHECKING:
@@ -171,8 +171,8 @@ def _apply_to_photos(
     look = load()
     start = time.monotonic()
     if journal is None:
-        with progress_bar(too_large=_TOO_LARGE):
-            one_pass.restyle_file(look, *pairs[0])
+        with stages(3, too_large=_TOO_LARGE) as begin:
+            one_pass.restyle_file(look, *pairs[0], begin)
         finish_batch(output, pairs, [], ({}, None), start, as_json)
         return
     left = [pair for pair in pairs if not journal.is_done(*pair)]
@@ -201,9 +201,12 @@ def _export_cube(
     check_files({"--style": style, "PHOTOS": photo}, {"--output": result, "--export-cube": cube})
     check_output(cube, (".cube",))
     start = time.monotonic()
-    found = pydpst.match(photo, style, strength=strength, device=device)
-    found.save(result)
-    found.save_cube(cube)
+    with stages(2, too_large=_TOO_LARGE) as begin:
+        begin("restyling")
+        found = pydpst.match(photo, style, strength=strength, device=device)
+        begin("writing")
+        found.save(result)
+        found.save_cube(cube)
     say(f"{result}, {cube}: {time.monotonic() - start:.1f} s")
     if as_json:
         report = [result_of(photo, result, "written")]

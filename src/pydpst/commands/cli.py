@@ -47,6 +47,8 @@ _EXAMPLES = {
     "pydpst fit before.tif after.tif -o look.cube --size 65",
     "matte": "Examples:\n\npydpst matte photo.jpg trimap.png -o alpha.png\n\n"
     "pydpst matte photo.jpg trimap.png -o alpha.png --cutout cut.png",
+    "styles": "Examples:\n\npydpst styles\n\npydpst apply dusk photo.jpg -o result.jpg",
+    "info": "Examples:\n\npydpst info\n\nPYDPST_CPU=avx2 pydpst info",
     "ui": "Examples:\n\npydpst ui\n\npydpst ui --host 0.0.0.0 --port 8000",
 }
 

@@ -9,6 +9,7 @@ import typer
 
 from pydpst.commands import say
 from pydpst.commands.files import check_files
+from pydpst.commands.progress import stages
 
 
 def evaluate(
@@ -16,11 +17,15 @@ def evaluate(
     style: Annotated[Path, typer.Argument(metavar="STYLE", help="The photo of the style.")],
     result: Annotated[Path, typer.Argument(metavar="RESULT", help="What came of it.")],
     content_mask: Annotated[
-        Path | None, typer.Option(help="Label map of the content's regions.")
+        Path | None,
+        typer.Option(help="Label map of the content's regions.", rich_help_panel="Regions"),
     ] = None,
-    style_mask: Annotated[Path | None, typer.Option(help="Label map of the style's.")] = None,
+    style_mask: Annotated[
+        Path | None, typer.Option(help="Label map of the style's.", rich_help_panel="Regions")
+    ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Also write a page with pictures: html.")
+        Path | None,
+        typer.Option(help="Also write a page with pictures: html.", rich_help_panel="Output"),
     ] = None,
 ) -> None:
     """Measure how far RESULT has the style of STYLE and is still the photo CONTENT.
@@ -44,17 +49,20 @@ def evaluate(
     photos_read = {"CONTENT": content, "STYLE": style, "RESULT": result}
     check_files({**photos_read, **masks_read}, {"--report": report})
     mask_files = MaskPair.of(content_mask, style_mask)
-    photos = [load_image(content, "content"), load_image(style, "style")]
-    outcome = load_image(result, "result")
-    photo = match_size(photos[0], outcome, "content", "result")
-    example = resize(photos[1], max(outcome.shape[-2:]))
-    masks, example_masks, names = None, None, ["all"]
-    if mask_files is not None:
-        regions = label_maps(photo, example, mask_files)
-        masks, example_masks = regions.hard_masks()
-        names = regions.names[: regions.shared]
-
-    evaluation = metrics.evaluate(metrics.Comparison(outcome, photo, example, masks, example_masks))
+    with stages(6 + (mask_files is not None), too_large="measure a smaller result") as begin:
+        begin("reading the photos")
+        photos = [load_image(content, "content"), load_image(style, "style")]
+        outcome = load_image(result, "result")
+        photo = match_size(photos[0], outcome, "content", "result")
+        example = resize(photos[1], max(outcome.shape[-2:]))
+        masks, example_masks, names = None, None, ["all"]
+        if mask_files is not None:
+            begin("reading the masks")
+            regions = label_maps(photo, example, mask_files)
+            masks, example_masks = regions.hard_masks()
+            names = regions.names[: regions.shared]
+        comparison = metrics.Comparison(outcome, photo, example, masks, example_masks)
+        evaluation = metrics.evaluate(comparison, begin)
     console = Console()
     summary = Table("", "result", "", box=None)
     for measure in measures(evaluation):

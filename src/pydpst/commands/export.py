@@ -10,6 +10,7 @@ import typer
 
 from pydpst.commands import say
 from pydpst.commands.files import check_files
+from pydpst.commands.progress import progress_bar, stages
 
 # The name of the network that takes any style photo.
 _MATCH = "match"
@@ -25,17 +26,28 @@ def export(
         ),
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write ONNX: MODEL.onnx.")
+        Path | None,
+        typer.Option("--output", "-o", help="Write ONNX: MODEL.onnx.", rich_help_panel="Output"),
     ] = None,
     cube: Annotated[
-        Path | None, typer.Option(help="Write the nearest global 3D look-up table: LOOK.cube.")
+        Path | None,
+        typer.Option(
+            help="Write the nearest global 3D look-up table: LOOK.cube.", rich_help_panel="Output"
+        ),
     ] = None,
     photos: Annotated[
         Path | None,
-        typer.Option(help="What --cube shall fit: a photo for its look, a folder for the mean."),
+        typer.Option(
+            help="What --cube shall fit: a photo for its look, a folder for the mean.",
+            rich_help_panel="Look",
+        ),
     ] = None,
-    cube_size: Annotated[int, typer.Option(help="Entries a side of the table.")] = 33,
-    strength: Annotated[float, typer.Option(help="0 the photo itself, 1 the full style.")] = 1.0,
+    cube_size: Annotated[
+        int, typer.Option(help="Entries a side of the table.", rich_help_panel="Limits")
+    ] = 33,
+    strength: Annotated[
+        float, typer.Option(help="0 the photo itself, 1 the full style.", rich_help_panel="Look")
+    ] = 1.0,
 ) -> None:
     """Write MODEL for other programs: as ONNX, or its colours alone as a look-up table."""
     if output is None and cube is None:
@@ -53,7 +65,7 @@ def export(
     if output is not None:
         _write_onnx(model, output, strength)
     if cube is not None:
-        _write_cube(model, cube, photos, strength, cube_size)
+        _write_cube(model, cube, found or None, strength, cube_size)
 
 
 def _write_onnx(model: str, output: Path, strength: float) -> None:
@@ -65,18 +77,35 @@ def _write_onnx(model: str, output: Path, strength: float) -> None:
     # torch tells of its own affairs here.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning)
-    if model == _MATCH:
-        export_match(output, strength=strength)
-    else:
-        export_onnx(model, output, strength=strength)
+    with stages(1, too_large="export it on the CPU") as begin:
+        begin(f"writing {output.name}")
+        if model == _MATCH:
+            export_match(output, strength=strength)
+        else:
+            export_onnx(model, output, strength=strength)
     say(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
 
 
-def _write_cube(model: str, cube: Path, photos: Path | None, strength: float, size: int) -> None:
+def _write_cube(
+    model: str, cube: Path, photos: list[Path] | None, strength: float, size: int
+) -> None:
+    from rich.progress import TimeRemainingColumn
+
     from pydpst.feedforward.export import export_cube
     from pydpst.metrics.levels import verdict
 
-    fit = export_cube(model, cube, photos, strength=strength, size=size)
+    columns = ("{task.description}", "", TimeRemainingColumn())
+    with progress_bar(*columns, too_large="fit it to fewer photos") as bar:
+        to_photos = f" to {len(photos)} photos" if photos else ""
+        task = bar.add_task(f"fitting the table{to_photos}", total=len(photos) if photos else None)
+        fit = export_cube(
+            model,
+            cube,
+            photos,
+            strength=strength,
+            size=size,
+            callback=lambda: bar.advance(task),
+        )
     synthetic = "synthetic pictures (--photos PHOTOS tells how far it is on them)"
     over = {0: synthetic, 1: "the photo"}.get(fit.photos, f"{fit.photos} photos")
     say(

@@ -28,20 +28,36 @@ def matte(
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where to write alpha: png, jpg, tif or webp.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Where to write alpha: png, jpg, tif or webp.",
+            rich_help_panel="Output",
+        ),
     ],
-    bits: Annotated[int, typer.Option(help="Of alpha: 8 or 16.")] = 8,
+    bits: Annotated[int, typer.Option(help="Of alpha: 8 or 16.", rich_help_panel="Output")] = 8,
     method: Annotated[
-        str, typer.Option(help="closed-form (Levin) or large-kernel (He).")
+        str, typer.Option(help="closed-form (Levin) or large-kernel (He).", rich_help_panel="Matte")
     ] = "closed-form",
-    radius: Annotated[int | None, typer.Option(help="Of the windows.")] = None,
+    radius: Annotated[
+        int | None,
+        typer.Option(
+            help="Of the windows; by default 1, and for large-kernel found.",
+            rich_help_panel="Matte",
+        ),
+    ] = None,
     cutout: Annotated[
-        Path | None, typer.Option(help="Also write the foreground, with its opacity.")
+        Path | None,
+        typer.Option(help="Also write the foreground, with its opacity.", rich_help_panel="Output"),
     ] = None,
     background: Annotated[
-        Path | None, typer.Option(help="A photo to put behind the cut-out.")
+        Path | None,
+        typer.Option(help="A photo to put behind the cut-out.", rich_help_panel="Output"),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or cuda:N.", rich_help_panel="Limits")
+    ] = None,
 ) -> None:
     """Find the opacity of the foreground of the photo IMAGE; Ctrl-C writes what there is so far."""
     from pydpst.matting.foreground import composite, estimate_foreground

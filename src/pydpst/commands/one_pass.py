@@ -29,12 +29,18 @@ class OnePass:
     frames: Callable[[], FrameLook]
 
 
-def restyle_file(look: OnePass, photo: Path, result: Path) -> None:
-    """Gives the look to the photo of a file."""
+def restyle_file(
+    look: OnePass, photo: Path, result: Path, begin: Callable[[str], None] = lambda stage: None
+) -> None:
+    """Gives the look to the photo of a file; begin is told what is begun."""
     from pydpst.photos.photo import open_photo, save_photo
 
+    begin("reading")
     original = open_photo(photo, "input")
-    save_photo(look.restyle(original), result, original)
+    begin("restyling")
+    image = look.restyle(original)
+    begin("writing")
+    save_photo(image, result, original)
 
 
 def of_model(path: Path, strength: float, device: torch.device) -> OnePass:
@@ -58,7 +64,8 @@ def of_photo(path: Path, strength: float, device: torch.device) -> OnePass:
     """The look of a style photo, as the network reads it beside each photo."""
     from pydpst.feedforward.grade_net import whole_net
     from pydpst.photos.image import load_image
-    from pydpst.transfer.match import look_of, matched
+    from pydpst.transfer.match import matched
+    from pydpst.transfer.read_look import look_of
     from pydpst.video.shot_grade import ShotGrade
 
     style = load_image(path, "style")

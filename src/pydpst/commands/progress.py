@@ -1,9 +1,11 @@
-"""One progress bar for all commands, and what is said when memory runs out under it."""
+"""One progress bar for all commands, how long is left, and what is said when memory runs out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,3 +44,50 @@ def progress_bar(
             yield bar
     except OutOfMemoryError:
         raise MemoryError(f"the GPU has too little memory; {too_large}.") from None
+
+
+@contextmanager
+def stages(count: int, *, too_large: str) -> Iterator[Callable[[str], None]]:
+    """A bar for a command of a few long parts; gives what is to be called as each begins.
+
+    Args:
+        count: how many parts there are.
+        too_large: as for `progress_bar`.
+    """
+    from rich.progress import TimeElapsedColumn
+
+    with progress_bar("{task.description}", "", TimeElapsedColumn(), too_large=too_large) as bar:
+        task = bar.add_task("starting", total=count)
+        begun = 0
+
+        def begin(part: str) -> None:
+            nonlocal begun
+            bar.update(task, description=part, completed=begun, refresh=True)
+            begun += 1
+
+        yield begin
+
+
+@dataclass
+class Many:
+    """How far a command is that does the same with many photos.
+
+    Attributes:
+        count: how many photos.
+        done: how many of them are done.
+        told: whether how long they will take has been said.
+    """
+
+    count: int
+    done: int = 0
+    told: bool = False
+    _start: float = field(default_factory=time.monotonic)
+
+    def seconds_left(self, of_this: float) -> float:
+        """How long all will still take.
+
+        Args:
+            of_this: seconds that the present one will still take.
+        """
+        each = (time.monotonic() - self._start + of_this) / (self.done + 1)
+        return of_this + each * (self.count - self.done - 1)

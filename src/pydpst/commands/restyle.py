@@ -21,7 +21,7 @@ from pydpst.commands.batch import (
 from pydpst.commands.cluster import restyle_on
 from pydpst.commands.files import Files, check_files
 from pydpst.commands.journal import NAME, Journal, recorded
-from pydpst.commands.progress import progress_bar
+from pydpst.commands.progress import Many, progress_bar
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,22 +31,23 @@ if TYPE_CHECKING:
 
 
 def restyle(
-    content: Path, style: Path | Tensor, given: dict[str, Any], label: str = ""
+    content: Path, style: Path | Tensor, given: dict[str, Any], photos: Many | None = None
 ) -> tuple[Result, int]:
     """Calls `pydpst.stylize` under a progress bar, if somebody is there to look at one.
+
+    How long it will take is said when the first steps have told.
 
     Args:
         content: the photo.
         style: the style photo, or its pixels.
         given: other arguments of `pydpst.stylize`.
-        label: what to put before the step.
+        photos: those that this is one of.
 
     Returns:
         The result, and the working size that was planned.
     """
-    from rich.progress import TimeRemainingColumn
-
     import pydpst
+    from pydpst.transfer.time_left import in_words
 
     sizes: list[int] = []
 
@@ -54,13 +55,24 @@ def restyle(
         say(f"{content}: {plan}")
         sizes.append(plan.size)
 
+    many = photos or Many(1)
+    label = f"photo {many.done + 1} of {many.count}, " if photos else ""
     fields = ("{task.description}", "{task.fields[count]}", "{task.fields[losses]}")
-    columns = (*fields, TimeRemainingColumn())
+    columns = (*fields, "{task.fields[left]}")
     with progress_bar(*columns, too_large="give a smaller --size") as bar:
-        task = bar.add_task(f"{label}before the first step", total=None, count="", losses="")
+        task = bar.add_task(
+            f"{label}before the first step", total=None, count="", losses="", left=""
+        )
 
         def show(progress: Progress) -> None:
             losses = " ".join(f"{name} {loss:.3g}" for name, loss in progress.losses.items())
+            left = ""
+            if progress.seconds_left is not None:
+                left = in_words(many.seconds_left(progress.seconds_left))
+                if not many.told:
+                    many.told = True
+                    say(f"{left} left" + (f" for {many.count} photos" if photos else ""))
+                left += " left"
             bar.update(
                 task,
                 description=f"{label}step",
@@ -68,6 +80,7 @@ def restyle(
                 completed=progress.step,
                 total=progress.steps,
                 losses=losses,
+                left=left,
             )
 
         result = pydpst.stylize(content, style, planned=planned, callback=show, **given)
@@ -117,14 +130,14 @@ def restyle_folder(
     if save_recipe is not None:
         check_output(save_recipe, (".json",))
     example = load_image(style, "style")
-    journal = Journal(output, recipe_of(style, given))
+    journal = Journal(output, recipe_of(style, given, output))
     journal.check(results)
     start = time.monotonic()
     done = {result for photo, result in pairs if journal.is_done(photo, result)}
     left = [(photo, result) for photo, result in pairs if result not in done]
     with journal:
         if ray is None:
-            outcome = _one_by_one(example, given, left, len(done), journal)
+            outcome = _one_by_one(example, given, left, journal)
         else:
             load = partial(_on_worker, os.path.abspath(style), _for_elsewhere(given))
             threads = torch.get_num_threads()
@@ -137,23 +150,19 @@ def restyle_folder(
     finish_batch(output, pairs, done, outcome, start, as_json)
 
 
-def _one_by_one(
-    style: Tensor, given: dict[str, Any], pairs: Pairs, done: int, journal: Journal
-) -> Outcome:
-    """Restyles photos that are left, beside so many that are done."""
-    start = time.monotonic()
+def _one_by_one(style: Tensor, given: dict[str, Any], pairs: Pairs, journal: Journal) -> Outcome:
+    """Restyles photos, each under a bar."""
     failures: dict[Path, str] = {}
-    for made, (photo, result) in enumerate(pairs):
-        label = f"photo {done + made + 1} of {done + len(pairs)}"
-        label += f"{_remaining(start, made, len(pairs))}, "
+    photos = Many(len(pairs))
 
-        def restyle_file(photo: Path, result: Path, label: str = label) -> None:
-            restyled, _ = restyle(photo, style, given, label)
-            if restyled.interrupted:  # half-done ones would pass for done when it goes on
-                raise KeyboardInterrupt
-            journal.begin(result)
-            restyled.save(result)
+    def restyle_file(photo: Path, result: Path) -> None:
+        restyled, _ = restyle(photo, style, given, photos)
+        if restyled.interrupted:  # half-done ones would pass for done when it goes on
+            raise KeyboardInterrupt
+        journal.begin(result)
+        restyled.save(result)
 
+    for photos.done, (photo, result) in enumerate(pairs):
         try:
             journal.finish(result, recorded(restyle_file, photo, result))
         except KeyboardInterrupt:
@@ -182,11 +191,3 @@ def _on_worker(style: str, given: dict[str, Any], device: str) -> Restyle:
         pydpst.stylize(photo, example, **arguments).save(result)
 
     return restyle_file
-
-
-def _remaining(start: float, made: int, left: int) -> str:
-    """How long all photos will take still, by those made since the start."""
-    if made == 0:
-        return ""
-    seconds = (time.monotonic() - start) / made * (left - made)
-    return f" (about {seconds:.0f} s left)" if seconds < 120 else f" ({seconds / 60:.0f} min left)"

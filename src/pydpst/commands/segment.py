@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pydpst.commands.files import check_files
+from pydpst.commands.progress import stages
 
 
 def segment(
@@ -15,14 +16,32 @@ def segment(
     style: Annotated[Path, typer.Argument(metavar="STYLE", help="The photo whose style it gets.")],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="Folder for content.png, style.png and regions.json."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for content.png, style.png and regions.json.",
+            rich_help_panel="Output",
+        ),
     ],
-    size: Annotated[int | None, typer.Option(help="Pixels of the longer side.")] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            help="Pixels of the longer side; by default the photos' own.", rich_help_panel="Limits"
+        ),
+    ] = None,
     regions_from: Annotated[
-        str, typer.Option("--regions", help="auto, clusters or none, as for pydpst stylize.")
+        str,
+        typer.Option(
+            "--regions",
+            help="auto, clusters or none, as for pydpst stylize.",
+            rich_help_panel="Regions",
+        ),
     ] = "auto",
     segmentation_model: Annotated[
-        str | None, typer.Option(help="A transformers model for it: a name or a folder.")
+        str | None,
+        typer.Option(
+            help="A transformers model for it: a name or a folder.", rich_help_panel="Regions"
+        ),
     ] = None,
 ) -> None:
     """Write the regions that CONTENT and STYLE share as label maps, to edit and pass back.
@@ -48,10 +67,13 @@ def segment(
         {"CONTENT": content, "STYLE": style, "--segmentation-model": model},
         {"--output": [*written, output / NAMES_FILE]},
     )
-    photos = [load_image(content, "content"), load_image(style, "style")]
-    if size is not None:
-        photos = [resize(photo, size) for photo in photos]
-    regions = find_regions(photos[0], photos[1], regions_from, segmentation_model)
+    with stages(2, too_large="give a smaller --size") as begin:
+        begin("reading the photos")
+        photos = [load_image(content, "content"), load_image(style, "style")]
+        if size is not None:
+            photos = [resize(photo, size) for photo in photos]
+        begin("finding the regions")
+        regions = find_regions(photos[0], photos[1], regions_from, segmentation_model)
     output.mkdir(parents=True, exist_ok=True)
     table = Table("region", "of content", "of style", box=None)
     shown = bool(regions.matches)

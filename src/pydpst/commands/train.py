@@ -24,16 +24,39 @@ def train(
     style: Annotated[Path, typer.Argument(metavar="STYLE", help="The photo to learn from.")],
     photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="A folder of photos.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where to write: MODEL.safetensors.")
+        Path,
+        typer.Option(
+            "--output", "-o", help="Where to write: MODEL.safetensors.", rich_help_panel="Output"
+        ),
     ],
-    accumulate: Annotated[int | None, typer.Option(help="Parts of a batch.")] = None,
-    validate_steps: Annotated[int | None, typer.Option(help="Steps between validations.")] = None,
-    checkpoint_steps: Annotated[int | None, typer.Option(help="Steps between checkpoints.")] = None,
-    log: Annotated[Path | None, typer.Option(help="Folder for losses and photos.")] = None,
-    tensorboard: Annotated[bool, typer.Option(help="Log for TensorBoard, too.")] = False,
-    resume: Annotated[bool, typer.Option(help="Go on from the checkpoint.")] = False,
-    license: Annotated[str | None, typer.Option(help="A note on authors and terms.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(help="Parts of a batch; by default 1.", rich_help_panel="Limits")
+    ] = None,
+    validate_steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Steps between validations; by default a fifth of them.", rich_help_panel="Output"
+        ),
+    ] = None,
+    checkpoint_steps: Annotated[
+        int | None,
+        typer.Option(help="Steps between checkpoints; by default 200.", rich_help_panel="Output"),
+    ] = None,
+    log: Annotated[
+        Path | None, typer.Option(help="Folder for losses and photos.", rich_help_panel="Output")
+    ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option(help="Log for TensorBoard, too.", rich_help_panel="Output")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option(help="Go on from the checkpoint.", rich_help_panel="Limits")
+    ] = False,
+    license: Annotated[
+        str | None, typer.Option(help="A note on authors and terms.", rich_help_panel="Output")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or cuda:N.", rich_help_panel="Limits")
+    ] = None,
     **options: Any,
 ) -> None:
     """Train a network that gives photos the style of the photo STYLE."""

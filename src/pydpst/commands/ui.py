@@ -11,10 +11,17 @@ from pydpst.commands import say
 
 def ui(
     host: Annotated[
-        str, typer.Option(help="Address to listen at; by default this machine's own only.")
+        str,
+        typer.Option(
+            help="Address to listen at; by default this machine's own only.",
+            rich_help_panel="Server",
+        ),
     ] = "127.0.0.1",
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="By default the first free from 7860.")
+        int | None,
+        typer.Option(
+            min=1, max=65535, help="By default the first free from 7860.", rich_help_panel="Server"
+        ),
     ] = None,
 ) -> None:
     """Serve a page in which photos are restyled; Ctrl-C ends it."""

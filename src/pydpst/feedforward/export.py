@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,6 +128,7 @@ def nearest_cube(
     *,
     strength: float = 1.0,
     size: int = 33,
+    callback: Callable[[], None] | None = None,
 ) -> tuple[Tensor, CubeFit]:
     """The global 3D look-up table nearest to what a model does to photos.
 
@@ -143,6 +144,7 @@ def nearest_cube(
             warning and skipped. They are scaled down to 512 pixels.
         strength: as for `apply`.
         size: entries a side of the table, 2 to 129.
+        callback: called after each photo.
 
     Returns:
         The table as from `fit_cube`, and how near it is.
@@ -159,6 +161,8 @@ def nearest_cube(
         result = apply_model(network, picture, strength=strength).cpu()
         before.append(picture.flatten(1)[:, ::stride])
         after.append(result.flatten(1)[:, ::stride])
+        if callback is not None:
+            callback()
     if not before:
         raise ValueError("none of the photos can be read; give at least one that can.")
     colours, wanted = torch.cat(before, 1), torch.cat(after, 1)
@@ -174,6 +178,7 @@ def export_cube(
     *,
     strength: float = 1.0,
     size: int = 33,
+    callback: Callable[[], None] | None = None,
 ) -> CubeFit:
     """Writes the table of `nearest_cube` to a file ending in .cube; arguments as there.
 
@@ -185,7 +190,7 @@ def export_cube(
         OSError: if writing fails.
     """
     check_output(path, (".cube",))
-    cube, fit = nearest_cube(model, photos, strength=strength, size=size)
+    cube, fit = nearest_cube(model, photos, strength=strength, size=size, callback=callback)
     write_cube(cube, path, Path(path).stem)
     return fit
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -38,19 +39,25 @@ class Evaluation:
     content_rating: float
 
 
-def evaluate(comparison: Comparison) -> Evaluation:
-    """Takes all measures of a result."""
-    aesthetics = Aesthetics(comparison.result.device)
+def evaluate(comparison: Comparison, callback: Callable[[str], None] | None = None) -> Evaluation:
+    """Takes all measures of a result.
+
+    Args:
+        comparison: what is measured.
+        callback: called with the name of each measure as it is begun.
+    """
+    begin = callback or (lambda name: None)
+    result, content = comparison.result, comparison.content
+    begin("style distance")
+    style = style_distances(comparison)
+    begin("colour distance")
+    color = color_distances(comparison)
+    begin("edges")
+    edges, flat = edge_ssim(result, content), flat_gain(result, content)
+    begin("photorealism residual")
+    residual = photorealism_residual(result, content)
+    begin("rating")
+    aesthetics = Aesthetics(result.device)
     with torch.no_grad():
-        ratings = [
-            float(mean_rating(aesthetics.ratings(photo)))
-            for photo in (comparison.result, comparison.content)
-        ]
-    return Evaluation(
-        style_distances(comparison),
-        color_distances(comparison),
-        edge_ssim(comparison.result, comparison.content),
-        flat_gain(comparison.result, comparison.content),
-        photorealism_residual(comparison.result, comparison.content),
-        *ratings,
-    )
+        ratings = [float(mean_rating(aesthetics.ratings(photo))) for photo in (result, content)]
+    return Evaluation(style, color, edges, flat, residual, *ratings)

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from pydpst.page.session import Preview, Session
+from pydpst.page.runs import Extras, Preview
+from pydpst.page.session import Session
 from pydpst.page.widgets import (
+    compared,
     comparison,
     drop_area,
+    mask_area,
+    on_mask,
     on_photo,
     region_editor,
+    sentence_of,
     shown_error,
     strokes_of,
     summary_of,
 )
-from pydpst.regions.mask_colors import SCENE_NAMES
+from pydpst.regions.mask_colors import NAMED_COLORS
 from pydpst.regions.masks import Regions
-from pydpst.transfer.look import METHODS
+from pydpst.transfer.look import METHODS, Look
+from pydpst.transfer.planning import DEFAULT_SIZE
+from pydpst.transfer.time_left import in_words
 
 # One run at a time, first come first served.
 _RUNS_AT_ONCE = 1
@@ -36,6 +44,8 @@ class PhotoTab:
         with gr.Row():
             self.content = drop_area("content", "Content: the photo to restyle")
             self.style = drop_area("style", "Style: the photo whose look it gets")
+        with gr.Accordion("Masks of your own, instead of the regions found", open=False), gr.Row():
+            self.masks = {role: mask_area(role) for role in ("content", "style")}
         title = "Regions: each is styled after the one of its colour"
         with gr.Accordion(title, visible=False) as self.area:
             gr.Markdown("Paint over them with a region's colour to correct them; erase to undo.")
@@ -71,19 +81,28 @@ class PhotoTab:
                 visible=False,
                 elem_classes=f"region-{name}",
             )
-            for name in SCENE_NAMES
+            for name in NAMED_COLORS
         ]
         with gr.Row():
-            self.size = gr.Slider(128, 2048, 1024, step=64, label="Size", min_width=120)
-            self.steps = gr.Slider(5, 300, 40, step=5, label="Steps", min_width=120)
+            self.size = gr.Slider(128, 2048, DEFAULT_SIZE, step=64, label="Size", min_width=120)
+            self.steps = gr.Slider(5, 300, Look().most_steps, step=5, label="Steps", min_width=120)
+        self.time = gr.Markdown(min_height=28, elem_id="time")
 
     def _build_result(self) -> None:
         self.result = comparison("result", "Content and result")
-        self.status = gr.Markdown(_NO_PHOTOS, min_height=28)
+        self.status = gr.Markdown(_NO_PHOTOS, min_height=28, elem_id="status")
         with gr.Row():
             self.run = gr.Button("Stylize", variant="primary", interactive=False)
             self.stop = gr.Button("Stop and keep", variant="stop", interactive=False)
             self.download = gr.DownloadButton("Download", interactive=False)
+        with gr.Row():
+            self.recipe = gr.DownloadButton("Download recipe", visible=False, size="sm")
+            self.look = gr.DownloadButton("Download look", visible=False, size="sm")
+
+    @property
+    def downloads(self) -> list[gr.DownloadButton]:
+        """Of the result, its recipe, and its look."""
+        return [self.download, self.recipe, self.look]
 
     def _listen(self, session: gr.State) -> None:
         about_regions = [
@@ -95,14 +114,25 @@ class PhotoTab:
             self.run,
             self.result,
         ]
-        for photo, role in ((self.content, "content"), (self.style, "style")):
-            on_photo(photo, role, session, self.find, about_regions)
+        planned: dict[str, Any] = {
+            "fn": self.tell_time,
+            "inputs": [session, self.method, self.size, self.steps],
+            "outputs": self.time,
+            "show_progress": "hidden",
+        }
+        for role, photo in (("content", self.content), ("style", self.style)):
+            events = on_photo(photo, role, session) + on_mask(self.masks[role], role, session)
+            for event in events:
+                event.then(self.find, session, about_regions).then(**planned)
+        self.method.change(lambda method: Look(method=method).most_steps, self.method, self.steps)
+        for option in (self.method, self.size, self.steps):
+            option.change(**planned)
         self.merge.click(self.join, [session, self.merging], about_regions)
         options = [self.strength, self.method, self.size, self.steps, *self.by_region]
         self.run.click(
             self.restyle,
             [session, *self.editors, *options],
-            [self.result, self.status, self.run, self.stop, self.download],
+            [self.result, self.status, self.run, self.stop, *self.downloads],
             concurrency_limit=_RUNS_AT_ONCE,
             show_progress_on=self.status,
         )
@@ -110,26 +140,39 @@ class PhotoTab:
 
     def find(self, session: Session) -> Iterator[Updates]:
         """Once both photos are there, shows a first look, and finds the regions."""
-        glance = session.glance()
-        if glance is not None:
+        if not session.has_both:
+            yield {**self._without_regions(), self.status: _NO_PHOTOS}
+            return
+        if session.is_sought():  # the event of the other photo came late
+            yield {}
+            return
+        yield {self.status: "Looking for regions …", self.run: gr.update(interactive=False)}
+        try:
+            glance = session.glance()
             before = session.photos["content"].shown
             yield {
-                self.result: (before, glance),
-                self.status: "A first look. Finding the regions …",
-                self.run: gr.update(interactive=False),
+                self.result: compared(before, glance),
+                self.status: "A first look. Regions follow …",
             }
-        regions = session.find_regions()
-        if regions is None:
-            yield {
-                self.area: gr.update(visible=False),
-                **dict.fromkeys(self.editors),
-                self.merging: gr.update(choices=[], value=[]),
-                **{slider: gr.update(visible=False) for slider in self.by_region},
-                self.status: _NO_PHOTOS,
-                self.run: gr.update(interactive=False),
-            }
+            regions, told = session.find_regions()
+        except (ValueError, KeyError, OSError, MemoryError, RuntimeError) as error:
+            # A photo may have gone meanwhile.
+            problem = sentence_of(error) if session.has_both else _NO_PHOTOS
+            yield {**self._without_regions(), self.status: problem}
             return
+        for sentence in told:
+            gr.Info(sentence[:1].upper() + sentence[1:])
         yield self._shown(session, regions)
+
+    def tell_time(self, session: Session, method: str, size: float, steps: float) -> str:
+        """How long a run will take, or why it cannot be."""
+        if session.regions is None:
+            return ""
+        try:
+            planned = session.plan(method=method, size=int(size), steps=int(steps))
+        except (ValueError, OSError) as error:
+            return sentence_of(error)
+        return f"It will take {in_words(planned.seconds)}."
 
     def join(self, session: Session, names: list[str]) -> Updates:
         """Makes regions one; what was painted is gone."""
@@ -138,25 +181,28 @@ class PhotoTab:
         except ValueError as error:
             raise shown_error(error) from None
 
+    def _without_regions(self) -> Updates:
+        return {
+            self.area: gr.update(visible=False),
+            **dict.fromkeys(self.editors),
+            self.merging: gr.update(choices=[], value=[]),
+            **{slider: gr.update(visible=False) for slider in self.by_region},
+            self.run: gr.update(interactive=False),
+        }
+
     def _shown(self, session: Session, regions: Regions) -> Updates:
         names = regions.names
-        overlays = session.overlays()
-        return {
-            self.area: gr.update(visible=True),
-            **{
-                editor: {"background": overlay, "layers": [], "composite": None}
-                for editor, overlay in zip(self.editors, overlays, strict=True)
-            },
-            self.merging: gr.update(choices=names, value=[]),
-            **{
-                slider: _share(regions, names.index(name))
-                if name in names
-                else gr.update(visible=False)
-                for name, slider in zip(SCENE_NAMES, self.by_region, strict=True)
-            },
-            self.status: _found(regions),
-            self.run: gr.update(interactive=True),
-        }
+        updates = self._without_regions()
+        if session.found is not None:
+            updates[self.area] = gr.update(visible=True)
+            updates[self.merging] = gr.update(choices=names, value=[])
+            for editor, overlay in zip(self.editors, session.overlays(), strict=True):
+                updates[editor] = {"background": overlay, "layers": [], "composite": None}
+        for name, slider in zip(NAMED_COLORS, self.by_region, strict=True):
+            if name in names:
+                updates[slider] = _share(regions, names.index(name))
+        told = _found(regions) if session.found is not None else _of_masks(regions)
+        return {**updates, self.status: told, self.run: gr.update(interactive=True)}
 
     def restyle(
         self,
@@ -172,11 +218,8 @@ class PhotoTab:
         """Runs, and shows how far it is."""
         running = {self.run: gr.update(interactive=False), self.stop: gr.update(interactive=True)}
         ended = {self.run: gr.update(interactive=True), self.stop: gr.update(interactive=False)}
-        no_download = gr.update(interactive=False)
-        yield {self.status: "Looking at the photos …", **running, self.download: no_download}
-        strengths = {
-            name: strength * share for name, share in zip(SCENE_NAMES, by_region, strict=True)
-        }
+        yield {self.status: "Looking at the photos …", **running, **self._no_downloads()}
+        shares = dict(zip(NAMED_COLORS, by_region, strict=True))
         options = {"method": method, "size": int(size), "steps": int(steps)}
         try:
             strokes = [strokes_of(editor) for editor in (content_strokes, style_strokes)]
@@ -184,17 +227,48 @@ class PhotoTab:
             before = session.photos["content"].shown
             if alone:
                 gr.Info(f"Only one of the photos has {', '.join(alone)}: it is styled after none.")
-            for latest in session.stylize(regions, strengths, **options):
-                shown = {self.result: (before, latest.shown)}
-                if isinstance(latest, Preview):
-                    told = f"Step {latest.step} of {latest.steps}"
-                    yield {**shown, self.status: told, **running}
+            for latest in session.stylize(regions, strength, shares, **options):
+                if isinstance(latest, Extras):
+                    yield {self.recipe: _ready(latest.recipe), self.look: _ready(latest.look)}
                     continue
-                ready = gr.update(value=latest.path, interactive=True)
-                yield {**shown, self.status: summary_of(latest), **ended, self.download: ready}
+                shown = {self.result: compared(before, latest.shown)}
+                if isinstance(latest, Preview):
+                    yield {**shown, self.status: _how_far(latest), **running}
+                    continue
+                yield {
+                    **shown,
+                    self.status: summary_of(latest),
+                    **ended,
+                    self.download: _ready(latest.path),
+                }
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
             yield {self.status: "", **ended}
             raise shown_error(error) from None
+
+    def _no_downloads(self) -> Updates:
+        return {
+            self.download: gr.update(interactive=False),
+            self.recipe: gr.update(visible=False),
+            self.look: gr.update(visible=False),
+        }
+
+
+def _ready(path: Path | None) -> Any:
+    """A button that downloads a file, or none."""
+    return gr.update(value=path, interactive=True, visible=path is not None)
+
+
+def _how_far(preview: Preview) -> str:
+    left = "" if preview.seconds_left is None else f", {in_words(preview.seconds_left)} left"
+    return f"Step {preview.step} of {preview.steps}{left}"
+
+
+def _of_masks(regions: Regions) -> str:
+    """What label maps tell."""
+    shared, alone = regions.names[: regions.shared], regions.names[regions.shared :]
+    count = "1 region" if len(shared) == 1 else f"{len(shared)} regions"
+    left = f" Of the content alone: {', '.join(alone)}." if alone else ""
+    return f"{count} of the masks: {', '.join(shared)}.{left}"
 
 
 def _found(regions: Regions) -> str:
@@ -215,4 +289,5 @@ def _share(regions: Regions, label: int) -> Any:
         float((labels == label).float().mean()) for labels in (regions.content, regions.style)
     )
     info = f"{content:.0%} of the content, {style:.0%} of the style"
-    return gr.update(visible=True, value=1, info=info)
+    # Without its value: set with visible, what visitors then choose would not be told.
+    return gr.update(visible=True, info=info)

@@ -6,41 +6,35 @@ import secrets
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
-import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from pydpst.feedforward.models import apply_model, load_model
-from pydpst.metrics.report import overlay_regions, region_colors
+from pydpst.metrics.report import overlay_regions
 from pydpst.ops import choose_device
-from pydpst.photos.encode import PICTURES
-from pydpst.photos.image import load_image, save_image
-from pydpst.photos.photo import Photo, open_photo, save_photo
+from pydpst.page.downloads import pack_look, pack_recipe, write_masks
+from pydpst.page.painting import Strokes, painted
+from pydpst.page.runs import SHOWN_SIZE, Extras, Outcome, Preview, outcome_of, run, shown
+from pydpst.photos.image import load_image
+from pydpst.photos.opening import heard
+from pydpst.photos.photo import open_photo
 from pydpst.photos.resizing import resize
 from pydpst.regions.labels import MaskPair, label_maps
-from pydpst.regions.mask_colors import SCENE_NAMES
+from pydpst.regions.mask_files import read_label_map
 from pydpst.regions.masks import Regions
 from pydpst.transfer.match import match
 from pydpst.transfer.pair import find_regions
-from pydpst.transfer.stylize import Progress, Result, stylize
+from pydpst.transfer.planning import DEFAULT_SIZE, Plan, check_can_be_read, plan
 
-# Browsers get photos of at most this size; regions are found and painted at it.
-_SHOWN_SIZE = 960
-# Seconds between previews of a run.
-_PREVIEW_SECONDS = 1.0
-# The number of what the style has and the content lacks.
-_NOTHING = len(SCENE_NAMES)
-# A stroke's rim is half transparent: it counts from here.
-_STROKE_OPACITY = 128
+# Photos are read one after the other: together they might not fit into the memory.
+_reading = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -56,38 +50,6 @@ class Upload:
     shown: Path
 
 
-@dataclass(frozen=True)
-class Preview:
-    """How far a run is.
-
-    Attributes:
-        step: how many steps are done.
-        steps: how many there are.
-        shown: the best image so far, for the browser.
-    """
-
-    step: int
-    steps: int
-    shown: Path
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a run.
-
-    Attributes:
-        path: the file to download, at full resolution.
-        shown: a smaller copy for the browser.
-        size: its width and height.
-        interrupted: whether it was stopped before all steps were done.
-    """
-
-    path: Path
-    shown: Path
-    size: tuple[int, int]
-    interrupted: bool = False
-
-
 @dataclass
 class Session:
     """What one visitor has.
@@ -95,14 +57,24 @@ class Session:
     Attributes:
         home: the folder in which the session has its own, which is made when first needed.
         photos: by what they are for: "content", "style" or "photo".
+        masks: label maps that were uploaded, of "content" and "style".
         regions: what content and style share, at the size that is shown.
+        found: the same as it was found, before regions were merged; None of label maps.
     """
 
     home: Path
     photos: dict[str, Upload] = field(default_factory=dict)
+    masks: dict[str, Path] = field(default_factory=dict)
     regions: Regions | None = None
+    found: Regions | None = None
+    _sought: tuple[Path, ...] = ()
     _name: str = ""
     _stop: threading.Event | None = None
+
+    @property
+    def has_both(self) -> bool:
+        """Whether content and style are there."""
+        return {"content", "style"} <= self.photos.keys()
 
     def take(self, role: str, upload: Path) -> Upload:
         """Keeps a copy of an uploaded photo.
@@ -116,43 +88,72 @@ class Session:
                 before, without this photo.
         """
         self.drop(role)
-        # The name comes from the browser, which may ask for any file of this machine.
-        if not upload.resolve().is_relative_to(self.home.resolve()):
-            raise ValueError(f"{upload.name} was not uploaded; drop it on the page.")
-        folder = self._folder(role)
-        path = folder / upload.name
-        shutil.copyfile(upload, path)
-        try:
-            shown = resize(load_image(path, role), _SHOWN_SIZE)
-        except ValueError as error:
-            raise ValueError(str(error).replace(str(path), path.name)) from None
-        self.photos[role] = Upload(path, _shown(shown, folder))
+        path = self._kept(role, upload)
+        photos = {name: photo.path for name, photo in self.photos.items()} | {role: path}
+        with _said_of(path), _reading:
+            check_can_be_read(path, f"the {role} image")
+            if {"content", "style"} <= photos.keys():
+                plan(photos["content"], photos["style"])
+            photo = resize(load_image(path, role), SHOWN_SIZE)
+        self.photos[role] = Upload(path, shown(photo, path.parent))
         return self.photos[role]
 
     def drop(self, role: str) -> None:
         """Forgets a photo, and the regions found with it."""
         self.photos.pop(role, None)
         if role != "photo":
-            self.regions = None
+            self.regions = self.found = None
 
-    def glance(self) -> Path | None:
-        """The content as a network gives it the style's look in one pass, for the browser.
+    def take_mask(self, role: str, upload: Path) -> None:
+        """Keeps a label map, as `take` keeps a photo.
 
-        None while a photo is missing.
+        Raises:
+            ValueError: if it is none that can be read, or not in home.
         """
-        if not {"content", "style"} <= set(self.photos):
-            return None
-        content, style = self._pair()
-        return _shown(match(content, style).image, self._folder("glance"))
+        self.drop_mask(role)
+        path = self._kept(f"{role}-mask", upload)
+        with _said_of(path), _reading:
+            check_can_be_read(path, f"the {role} mask")
+            read_label_map(path, f"{role} mask")
+        self.masks[role] = path
 
-    def find_regions(self) -> Regions | None:
-        """The regions that content and style share, or None while one of them is missing."""
-        if {"content", "style"} <= set(self.photos):
-            device = choose_device(None)
-            content, style = (photo.to(device) for photo in self._pair())
-            found = find_regions(content, style)
-            self.regions = replace(found, content=found.content.cpu(), style=found.style.cpu())
-        return self.regions
+    def drop_mask(self, role: str) -> None:
+        """Forgets a label map, and the regions that it told."""
+        self.masks.pop(role, None)
+        self.regions = self.found = None
+
+    def is_sought(self) -> bool:
+        """Whether the regions of these files are looked for already; from now on they are."""
+        photos = (self.photos[role].path for role in ("content", "style"))
+        files = (*photos, *self.masks.values())
+        before, self._sought = self._sought, files
+        return before == files
+
+    def glance(self) -> Path:
+        """The content as a network gives it the style's look in one pass, for the browser."""
+        content, style = self._pair()
+        return shown(match(content, style).image, self._folder("glance"))
+
+    def find_regions(self) -> tuple[Regions, list[str]]:
+        """The regions that content and style share.
+
+        Returns:
+            The regions, of label maps if there are any, and what there is to say of these.
+
+        Raises:
+            ValueError: for label maps that do not fit the photos or one another, or one alone.
+        """
+        content, style = self._pair()
+        maps = MaskPair.of(self.masks.get("content"), self.masks.get("style"))
+        if maps is not None:
+            with heard() as told, _said_of(*self.masks.values()):
+                self.regions = label_maps(content, style, maps)
+            return self.regions, told
+        device = choose_device(None)
+        found = find_regions(content.to(device), style.to(device))
+        self.found = replace(found, content=found.content.cpu(), style=found.style.cpu())
+        self.regions = self.found
+        return self.regions, []
 
     def merge(self, names: list[str]) -> Regions:
         """The regions found, with some of them as one, under the first's name.
@@ -176,93 +177,70 @@ class Session:
         ]
         return [(image * 255).round().byte().permute(1, 2, 0).numpy() for image in tinted]
 
-    def paint(self, strokes: list[np.ndarray[Any, Any] | None]) -> tuple[Regions, list[str]]:
-        """The regions found, and what was painted over them.
-
-        Args:
-            strokes: for content and style (h, w, 4), uint8, in the colours of the regions'
-                names and transparent elsewhere, or None.
-
-        Returns:
-            The regions, and the names of those that one photo has alone.
+    def paint(self, strokes: list[Strokes]) -> tuple[Regions, list[str]]:
+        """The regions, and what was painted over those that were found, as `painting.painted`.
 
         Raises:
             ValueError: if the photos now share no region.
         """
         if self.regions is None:
             raise ValueError("there are no regions yet; give both photos first.")
-        if not any(_strokes(layer) for layer in strokes):
-            return self.regions, []
-        numbers = torch.tensor([*(SCENE_NAMES.index(n) for n in self.regions.names), _NOTHING])
-        found = [numbers[self.regions.content], numbers[self.regions.style]]
-        content, style = (
-            _painted(labels, layer) for labels, layer in zip(found, strokes, strict=True)
-        )
-        alone = set(torch.unique(content).tolist()) ^ set(torch.unique(style).tolist())
-        alone.discard(_NOTHING)
-        painted = label_maps(content[None], style[None], MaskPair(content, style))
-        names = [SCENE_NAMES[int(name)] for name in painted.names]
-        regions = Regions(painted.content, painted.style, names, painted.shared)
-        return regions, [SCENE_NAMES[label] for label in sorted(alone)]
+        return (self.regions, []) if self.found is None else painted(self.regions, strokes)
+
+    def plan(self, **options: Any) -> Plan:
+        """What a run will take; options as for `stylize`.
+
+        Raises:
+            ValueError: if the memory is too little.
+        """
+        content, style = (self.photos[role].path for role in ("content", "style"))
+        with _said_of(content, style):
+            return plan(content, style, **_with_size(options))
 
     def stylize(
-        self, regions: Regions, strengths: Mapping[str, float], **options: Any
-    ) -> Iterator[Preview | Outcome]:
-        """Restyles the content; yields previews, and last the outcome.
+        self, regions: Regions, strength: float, shares: Mapping[str, float], **options: Any
+    ) -> Iterator[Preview | Outcome | Extras]:
+        """Restyles the content; yields previews, the outcome, and last what else there is of it.
 
         Closing the iterator ends the run, and `stop` ends it with the best so far.
 
         Args:
             regions: what `paint` gave.
-            strengths: by region; those that are not there are left out.
-            options: for `pydpst.stylize`.
+            strength: of the whole photo.
+            shares: of that by region; others have all of it.
+            options: method, size and steps, for `pydpst.stylize`. The default size is the largest
+                that the memory holds, at most.
 
         Raises:
             ValueError: for bad options.
         """
+        strengths = {name: strength * shares.get(name, 1.0) for name in regions.names}
+        alike = len(set(strengths.values())) == 1
+        options = _with_size(options)
+        options["strength"] = strengths[regions.names[0]] if alike else strengths
         content, style = self.photos["content"], self.photos["style"]
         folder = self._folder("result")
-        news: SimpleQueue[Preview | Result | Exception] = SimpleQueue()
-        stopped = self._stop = threading.Event()
-        due = 0.0
-
-        def tell(progress: Progress) -> None:
-            nonlocal due
-            if stopped.is_set():
-                raise KeyboardInterrupt
-            if time.monotonic() >= due:
-                shown = _shown(resize(progress.image(), _SHOWN_SIZE), folder)
-                news.put(Preview(progress.step, progress.steps, shown))
-                due = time.monotonic() + _PREVIEW_SECONDS
-
-        def work() -> None:
-            try:
-                present = {name: strengths.get(name, 1.0) for name in regions.names}
-                news.put(
-                    stylize(
-                        content.path,
-                        style.path,
-                        regions=regions,
-                        strength=present,
-                        callback=tell,
-                        **options,
-                    )
-                )
-            except Exception as error:
-                news.put(error)
-
-        # A daemon, so that Ctrl-C ends the server at once.
-        threading.Thread(target=work, daemon=True).start()
+        masks: dict[str, Path] = dict(self.masks)
+        told: dict[str, Any] = {}
+        if masks:
+            told = {f"{role}_mask": mask for role, mask in masks.items()}
+        elif regions is not self.found or not alike:
+            # Somebody has said something of them; otherwise it is as on the command line.
+            masks, told = write_masks(folder, regions), {"regions": regions}
+        self._stop = threading.Event()
+        news = run(content.path, style.path, folder, self._stop, **told, **options)
         try:
-            while isinstance(latest := news.get(), Preview):
+            while isinstance(latest := next(news), Preview):
                 yield latest
         finally:
-            stopped.set()
+            news.close()
             self._stop = None
-        if isinstance(latest, Exception):
-            raise latest
-        name = f"{content.path.stem}-{style.path.stem}"
-        yield _outcome(latest.image, latest.photo, content, folder / name, latest.interrupted)
+        path = folder / f"{content.path.stem}-{style.path.stem}"
+        yield outcome_of(latest.image, latest.photo, content.path, path, latest.interrupted)
+        yield Extras(
+            pack_recipe(path.with_name(f"{path.name}-recipe.zip"), style.path, options, masks),
+            pack_look(path.with_name(f"{path.name}-look.zip"), latest),
+        )
 
     def stop(self) -> None:
         """Ends the run after its present step."""
@@ -281,13 +259,20 @@ class Session:
         original = open_photo(photo.path, "content")
         image = apply_model(_network(style), original.pixels, strength=strength).cpu()
         name = f"{photo.path.stem}-{style}"
-        return _outcome(image, original, photo, self._folder("applied") / name)
+        return outcome_of(image, original, photo.path, self._folder("applied") / name)
 
     def close(self) -> None:
         """Ends the run and deletes the session's files."""
         self.stop()
         if self._name:
             shutil.rmtree(self.home / self._name, ignore_errors=True)
+
+    def _kept(self, purpose: str, upload: Path) -> Path:
+        """A copy of an uploaded file."""
+        # The name comes from the browser, which may ask for any file of this machine.
+        if not upload.resolve().is_relative_to(self.home.resolve()):
+            raise ValueError(f"{upload.name} was not uploaded; drop it on the page.")
+        return Path(shutil.copyfile(upload, self._folder(purpose) / upload.name))
 
     def _folder(self, purpose: str) -> Path:
         """A new folder; the last one for this purpose goes, unless a run may still read it."""
@@ -304,41 +289,23 @@ class Session:
         return [load_image(self.photos[role].shown) for role in ("content", "style")]
 
 
+@contextmanager
+def _said_of(*paths: Path) -> Iterator[None]:
+    """Sentences name files as they were uploaded, not where they lie here."""
+    try:
+        yield
+    except ValueError as error:
+        sentence = str(error)
+        for path in paths:
+            sentence = sentence.replace(str(path), path.name)
+        raise ValueError(sentence) from None
+
+
+def _with_size(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as the command line has them, where the default size is left to the memory."""
+    return {**options, "size": None if options.get("size") == DEFAULT_SIZE else options["size"]}
+
+
 @lru_cache
 def _network(style: str) -> nn.Module:
     return load_model(style).to(choose_device(None))
-
-
-def _shown(image: Tensor, folder: Path) -> Path:
-    path = folder / f"{secrets.token_hex(4)}.jpg"
-    save_image(image, path)
-    return path
-
-
-def _outcome(
-    image: Tensor, original: Photo, upload: Upload, path: Path, interrupted: bool = False
-) -> Outcome:
-    """Writes a result like the photo it was made of, in its format if that can be written."""
-    suffix = upload.path.suffix if upload.path.suffix.lower() in PICTURES else ".png"
-    path = path.with_name(path.name + suffix)
-    save_photo(image, path, original)
-    height, width = image.shape[-2:]
-    shown = _shown(resize(image, _SHOWN_SIZE), path.parent)
-    return Outcome(path, shown, (width, height), interrupted)
-
-
-def _strokes(layer: np.ndarray[Any, Any] | None) -> bool:
-    """Whether something was painted."""
-    return layer is not None and bool((layer[..., 3] >= _STROKE_OPACITY).any())
-
-
-def _painted(labels: Tensor, strokes: np.ndarray[Any, Any] | None) -> Tensor:
-    """Numbers of `SCENE_NAMES` (h, w) with strokes over them."""
-    if strokes is None:
-        return labels
-    height, width = labels.shape
-    layer = np.asarray(Image.fromarray(strokes).resize((width, height), Image.Resampling.NEAREST))
-    rgba = torch.from_numpy(layer.astype(np.float32))
-    palette = torch.tensor(region_colors(SCENE_NAMES), dtype=torch.float32)
-    nearest = torch.cdist(rgba[..., :3].flatten(0, 1), palette).argmin(1).view(height, width)
-    return torch.where(rgba[..., 3] >= _STROKE_OPACITY, nearest, labels)

@@ -8,7 +8,7 @@ import gradio as gr
 
 from pydpst.feedforward.bundled import styles
 from pydpst.page.session import Session
-from pydpst.page.widgets import comparison, drop_area, on_photo, shown_error, summary_of
+from pydpst.page.widgets import compared, comparison, drop_area, on_photo, shown_error, summary_of
 
 
 class StylesTab:
@@ -26,7 +26,8 @@ class StylesTab:
                 self.result = comparison("applied", "Photo and result")
                 self.status = gr.Markdown(min_height=28)
                 self.download = gr.DownloadButton("Download", interactive=False)
-        on_photo(photo, "photo", session, self.ready, self.run)
+        for event in on_photo(photo, "photo", session):
+            event.then(self.ready, session, self.run)
         self.run.click(
             self.apply,
             [session, style, strength],
@@ -45,7 +46,7 @@ class StylesTab:
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
             raise shown_error(error) from None
         return {
-            self.result: (session.photos["photo"].shown, outcome.shown),
+            self.result: compared(session.photos["photo"].shown, outcome.shown),
             self.status: summary_of(outcome),
             self.download: gr.update(value=outcome.path, interactive=True),
         }

@@ -22,12 +22,17 @@ from pydpst.page.gate import Gate, quiet_gradio
 from pydpst.page.photo_tab import PhotoTab
 from pydpst.page.session import Session
 from pydpst.page.styles_tab import StylesTab
-from pydpst.page.widgets import HEX
-from pydpst.regions.mask_colors import SCENE_NAMES
+from pydpst.regions.mask_colors import NAMED_COLORS
 
-_CSS = "footer { display: none } .toast-body { white-space: normal } " + " ".join(
-    f".region-{name} {{ border-left: 12px solid {color} !important }}"
-    for name, color in zip(SCENE_NAMES, HEX, strict=True)
+_CSS = """
+footer { display: none }
+.toast-body { white-space: normal }
+.label-wrap { text-align: left }
+/* At the top they cover the tabs of narrow screens. */
+.toast-wrap { top: auto !important; bottom: 12px }
+""" + "\n".join(
+    f".region-{name} {{ border-left: 12px solid rgb{color} !important }}"
+    for name, color in NAMED_COLORS.items()
 )
 # Of what takes a second, beside a run.
 _SHORT_AT_ONCE = 2

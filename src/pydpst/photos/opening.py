@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import io
 import os
 import stat
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, _imaging
 
 from pydpst.photos.limits import MAXIMUM_SIDE
 
@@ -43,8 +45,8 @@ _RAW_STARTS = (
     (8, b"CR\x02"),
 )
 
-# Pillow's warnings are silenced while it reads headers; what filters them belongs to all threads.
-_silence = threading.Lock()
+# What filters warnings belongs to all threads.
+_silence = threading.RLock()
 
 
 class Refused(ValueError):
@@ -69,6 +71,16 @@ def silent() -> Iterator[None]:
     with _silence, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """Collects what is warned of, for who would not see it on the terminal."""
+    told: list[str] = []
+    with _silence, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield told
+        told += [str(warning.message) for warning in caught]
 
 
 @contextmanager
@@ -136,12 +148,29 @@ def picture_of(file: BinaryIO, what: str) -> Image.Image:
         formats = ("HEIF",)
     with silent():
         picture = Image.open(file, formats=formats)
+    if picture.format == "TIFF":
+        _silence_libtiff()
     if max(picture.size) > MAXIMUM_SIDE:
         raise Refused(
             f"{what} is {picture.width}×{picture.height} pixels; each side may have at most "
             f"{MAXIMUM_SIDE}."
         )
     return picture
+
+
+@functools.cache
+def _silence_libtiff() -> None:
+    """Keeps the lines from the terminal that libtiff writes there of damaged and odd files.
+
+    Its handlers belong to the process, so that no thread's own words are lost on the way. Where
+    Pillow does not show its libtiff to others, as on Windows, the lines stay.
+    """
+    with suppress(AttributeError, OSError):
+        decoder = ctypes.CDLL(_imaging.__file__)
+        for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+            set_handler = decoder[name]
+            set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            set_handler(None)
 
 
 def check_no_raw(head: bytes, what: str) -> None:

@@ -24,6 +24,8 @@ _Array = np.ndarray[Any, Any]
 
 # Two colours nearer than this in every channel are one label that compression has changed.
 _SAME_COLOR = 30
+# The paper's own maps have areas as far from its colours as this, left by compression.
+_PAPER_NOISE = 8
 # Label maps are told apart at this size at most, before they are made as small as the photos.
 _LABELLED_SIZE = 2048
 # A label's least share of the pixels that lie inside it, with eight neighbours of their colour:
@@ -96,6 +98,12 @@ def _distinct(flat: list[tuple[_Array, int]]) -> tuple[list[_Array], list[tuple[
     return colors, merged
 
 
+def _is_paper_noise(color: _Array, other: _Array) -> bool:
+    """Whether two colours are one of the paper's, and what compression made of it."""
+    both = np.stack([color, other])
+    return any(np.abs(both - named).max() <= _PAPER_NOISE for named in NAMED_COLORS.values())
+
+
 def _labels_of(masks: list[LabelMap]) -> tuple[list[_Array], list[str]]:
     """Labels (H, W) of each mask, and their names.
 
@@ -116,8 +124,9 @@ def _labels_of(masks: list[LabelMap]) -> tuple[list[_Array], list[str]]:
         if near:
             return _labels_of_values([packed(one) for one in colors], _name_of_packed)
     lossless = [one for mask, one in zip(masks, flat, strict=True) if not mask.is_lossy]
-    if merged := _distinct(_most_first(lossless))[1]:
-        one, other = map(_hexadecimal, merged[0])
+    merged = _distinct(_most_first(lossless))[1]
+    if doubtful := [pair for pair in merged if not _is_paper_noise(*pair)]:
+        one, other = map(_hexadecimal, doubtful[0])
         warnings.warn(
             f"the masks have areas of colours too near to tell apart, such as {other} and {one}; "
             "they count as one region.",

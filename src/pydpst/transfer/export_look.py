@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def export_look(
     folder: str | os.PathLike[str],
     maps: Tensor,
     names: Sequence[str],
-    masks: Sequence[np.ndarray[Any, Any]],
+    masks: Iterable[np.ndarray[Any, Any]],
     *,
     preserve_luminance: bool = False,
 ) -> list[Path]:

@@ -132,7 +132,7 @@ class GreenCast:
     the start, which has the style's colours, does so, and the style's region has green.
 
     Args:
-        start: the regions' maps at the start, (R, 3, 4).
+        start: the regions' maps at the start, (R, K, 3, 4).
         content: (3, H, W) in [0, 1].
         masks: (R, H, W), soft, in [0, 1].
         style: (3, H', W') in [0, 1].
@@ -155,8 +155,7 @@ class GreenCast:
         greenest = torch.stack([_greenest(style, mask) for mask in style_masks])
         # How green the style's regions are at each pixel of the content.
         self._most = torch.einsum("r,rhw->hw", greenest, masks) / inside.clamp_min(1e-6)
-        maps = start.flatten(1)[:, None].expand(-1, KNOTS, -1)
-        started = grade_apply(maps[None], masks[None], content[None])[0]
+        started = grade_apply(start.flatten(2)[None], masks[None], content[None])[0]
         share = (self._most / _GREEN).clamp(0, 1)
         self._free = share * self._greenness(started).clamp_min(0) + _UNSEEN
 

@@ -21,10 +21,10 @@ _FAINT = 1e-9
 class RegionMaps:
     """The maps of all regions as a function of well-scaled numbers.
 
-    A region's map at a knot is M + a θ Z: M is the region's Monge-Kantorovich map, Z makes its
-    colours of zero mean and unit covariance, and a is the same for all. So an entry of θ
-    (R, K, 3, 4) moves colours by about as much as any other, whatever the photos, and θ = 0 is the
-    start.
+    A region's map at a knot is M + a θ Z: M is where it starts, the region's Monge-Kantorovich map
+    unless another is set, Z makes its colours of zero mean and unit covariance, and a is the same
+    for all. So an entry of θ (R, K, 3, 4) moves colours by about as much as any other, whatever the
+    photos.
 
     Args:
         content: (3, H, W) in [0, 1].
@@ -33,7 +33,7 @@ class RegionMaps:
         style_masks: (R, H', W').
 
     Attributes:
-        start: (R, 3, 4), the maps at θ = 0.
+        start: (R, K, 3, 4), the maps at θ = 0.
         shares: (R), of each region in the area of all; they sum to 1.
     """
 
@@ -48,33 +48,17 @@ class RegionMaps:
             whitening = torch.linalg.inv(root)
             whitened = torch.cat([whitening, -(whitening @ mean)[:, None]], 1)
             inputs.append(torch.cat([whitened, whitened.new_tensor([[0.0, 0, 0, 1]])]))
-        self.start = torch.stack(starts).to(content)
+        self.start = torch.stack(starts).to(content)[:, None].expand(-1, KNOTS, -1, -1)
         self._inputs = torch.stack(inputs).to(content)[:, None]
         self.shares = (weights.sum(1) / weights.sum()).to(content)
 
     def zeros(self) -> Tensor:
         """θ of the start, (R, K, 3, 4)."""
-        return self.start.new_zeros(len(self.start), KNOTS, 3, 4)
+        return torch.zeros_like(self.start)
 
     def __call__(self, theta: Tensor) -> Tensor:
         """The maps (R, K, 12) of θ (R, K, 3, 4), as `ops.grade_apply` takes them."""
-        return (self.start[:, None] + _REACH * theta @ self._inputs).flatten(2)
-
-    def images(self, content: Tensor, masks: Tensor) -> Tensor:
-        """What 1 in each entry of a row of θ adds to a channel of the graded image.
-
-        Args:
-            content: (3, h, w) in [0, 1].
-            masks: (R, h, w), soft, in [0, 1].
-
-        Returns:
-            (R·K·4, h, w).
-        """
-        colors = content.flatten(1)
-        inputs = self._inputs[:, 0] @ torch.cat([colors, torch.ones_like(colors[:1])])
-        weights = masks.flatten(1)[:, None] * knot_weights(colors.mean(0), KNOTS)
-        found = _REACH * weights[:, :, None] * inputs[:, None]
-        return found.reshape(-1, *content.shape[1:])
+        return (self.start + _REACH * theta @ self._inputs).flatten(2)
 
 
 def _start(colors: Tensor, wanted: Tensor, weight: Tensor, style_weight: Tensor) -> Tensor:

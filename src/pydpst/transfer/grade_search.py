@@ -19,13 +19,13 @@ from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
 from pydpst.matting.guided import EnlargedPlanes
 from pydpst.ops import grade_apply
 from pydpst.photos.resizing import resize
-from pydpst.transfer.curvature import scales
 from pydpst.transfer.descent import Descent
 from pydpst.transfer.full_size import Colours, graded
-from pydpst.transfer.grade import KNOTS, Grade
+from pydpst.transfer.grade import Grade
 from pydpst.transfer.grade_costs import GradeCosts, GreenCast
 from pydpst.transfer.grade_maps import RegionMaps
-from pydpst.transfer.look import Look
+from pydpst.transfer.look import INITS, Look
+from pydpst.transfer.matches import Matches, find_matches
 from pydpst.transfer.pair import Pair
 from pydpst.transfer.planning import grade_levels
 
@@ -39,6 +39,7 @@ _COSTS = {
     "noise": 1.0,
     "green": 10.0,
     "overshoot": 10.0,
+    "matches": 20000.0,
 }
 # A level's shorter side, at least: the deepest layer halves it four times.
 _LEAST_SIDE = 32
@@ -77,7 +78,7 @@ class GradeSearch:
             weights=look.weights(),
             whole_share=WHOLE_SHARE if pair.guessed else 0.0,
             steps=look.most_steps,
-            from_content=look.init == "content",
+            init=look.init or INITS["grade"][0],
         )
         for grade, losses in found:
             self.grade = grade
@@ -107,7 +108,7 @@ def find_grade(
     weights: Mapping[str, float],
     whole_share: float = 0.0,
     steps: int = 30,
-    from_content: bool = False,
+    init: str = "color",
 ) -> Iterator[tuple[Grade, dict[str, float]]]:
     """Finds the grade, step by step, from small copies of the photos to larger ones.
 
@@ -123,7 +124,7 @@ def find_grade(
         weights: of the losses style, content, photorealism, tv and aesthetic.
         whole_share: as for `losses.StyleLoss`.
         steps: how many, at most, over all sizes.
-        from_content: whether to start from the content as it is, not from its linear transfer.
+        init: where to start, as `Look.init` of a grade.
 
     Yields:
         After each step the best grade so far, and the losses of the step and their weighted sum
@@ -133,15 +134,18 @@ def find_grade(
         yield Grade(torch.eye(3, 4).flatten().to(content).expand(len(masks), 1, -1)), {"total": 0.0}
         return
     maps = RegionMaps(content, style, masks, style_masks)
-    if from_content:
+    matches = find_matches(content, style, masks, style_masks)
+    if init == "content":
         maps.start = torch.eye(3, 4).to(content).expand_as(maps.start)
+    elif matches is not None:
+        maps.start = matches.start(content, style).view_as(maps.start[:1]).expand_as(maps.start)
     costs = GradeCosts(maps, content, masks)
     samples = (sample(content), sample(masks)), (sample(style), sample(style_masks))
     theta = maps.zeros()
     aesthetics = Aesthetics(content.device) if weights["aesthetic"] > 0 else None
     for size, share in grade_levels(steps):
         level = Level(content, style, masks, style_masks, size, vgg, whole_share, aesthetics)
-        objective = Objective(level, maps, costs, *samples, weights)
+        objective = Objective(level, maps, costs, *samples, matches, weights)
         for best, losses in _descend(objective, theta, share):
             theta = best
             yield Grade(maps(theta)), losses
@@ -235,16 +239,13 @@ class Objective:
         costs: GradeCosts,
         sample: tuple[Tensor, Tensor],
         style_sample: tuple[Tensor, Tensor],
+        matches: Matches | None,
         weights: Mapping[str, float],
     ) -> None:
         self._level, self._maps, self._costs, self._sample = level, maps, costs, sample
+        self._matches = matches
         self._weights = {**weights, **_COSTS}
         self._green = GreenCast(maps.start, *sample, *style_sample)
-
-    def scales(self) -> Tensor:
-        """As `curvature.scales`."""
-        level = self._level
-        return scales(self._maps, level.content, level.masks, level.laplacian, self._weights)
 
     def __call__(self, theta: Tensor) -> dict[str, Tensor]:
         """The losses, and their weighted sum with the costs as total."""
@@ -256,6 +257,8 @@ class Objective:
         colors = grade_apply(maps[None], masks[None], pixels[None])[0]
         costs["green"] = self._green(colors)
         costs["overshoot"] = (colors - colors.clamp(0, 1)).square().mean()
+        if self._matches is not None:
+            costs["matches"] = self._matches.loss(maps)
         both = losses | costs
         total = torch.stack([self._weights[name] * value for name, value in both.items()]).sum()
         weighted = {name: value for name, value in losses.items() if self._weights[name] > 0}
@@ -266,23 +269,16 @@ def _descend(
     objective: Objective, start: Tensor, steps: int
 ) -> Iterator[tuple[Tensor, dict[str, float]]]:
     """Yields the best θ so far, and the losses of the last that was looked at."""
-    scale = objective.scales()
-
-    def theta_of(point: Tensor) -> Tensor:
-        """Rows of θ (R, K, 3, 4), which share a scale, beside one another in a matrix."""
-        rows = (scale @ point.view(-1, 3)).view(len(start), KNOTS, 4, 3)
-        return start + rows.transpose(2, 3)
-
-    descent = Descent(scale.new_zeros(3 * len(scale)))
+    descent = Descent(start.flatten())
     history = [math.inf]
     for _ in range(steps):
         point = descent.point.clone().requires_grad_()
-        losses = objective(theta_of(point))
+        losses = objective(point.view_as(start))
         values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
         (gradient,) = torch.autograd.grad(losses["total"], point)
         descent.tell(values["total"], gradient)
         history.append(descent.value)
-        yield theta_of(descent.best), values
+        yield descent.best.view_as(start), values
         if _has_stalled(history):
             return
 

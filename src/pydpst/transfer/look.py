@@ -101,8 +101,9 @@ class Look:
         default=None,
         metadata=says(
             "Look",
-            "where to start: color, recoloured linearly region by region, or content; pixels also "
-            "from grade, their default, or noise",
+            "where to start: color, recoloured linearly region by region, or, where both photos "
+            "show the same things, as those say; or content; pixels also from grade, their "
+            "default, or noise",
         ),
     )
     smooth: bool | None = field(

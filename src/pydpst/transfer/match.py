@@ -13,12 +13,12 @@ from pydpst.photos.decode import Source
 from pydpst.photos.image import load_image
 from pydpst.photos.photo import Photo, open_photo, save_photo
 from pydpst.photos.resizing import resize
-from pydpst.reading.reader import read_looks
 from pydpst.transfer.cube import check_cube_size, identity_cube, write_cube
 from pydpst.transfer.export_look import table_of
 from pydpst.transfer.finish import check_strength
 from pydpst.transfer.full_size import given_to_photo, graded
 from pydpst.transfer.grade import Grade
+from pydpst.transfer.read_look import look_of
 
 # Looks are read from copies of this longer side, at most.
 _SIZE = 512
@@ -102,9 +102,3 @@ def matched(photo: Photo, style: Tensor, strength: float, device: torch.device) 
     colours = graded(grade.maps, everywhere)
     image = given_to_photo(photo.pixels, content, colours, one, [strength])
     return Match(image, grade, photo, strength)
-
-
-def look_of(photo: Tensor, style: Tensor) -> Grade:
-    """The grade, of one region, that gives a photo (3, H, W) in [0, 1] the look of another."""
-    small = (resize(x, _SIZE).to(photo.device) for x in (photo, style))
-    return Grade(read_looks(*small))

@@ -45,6 +45,8 @@ _HELD = 12
 _WRITTEN = 40
 # Multiply-adds for a pixel in a step, as many as this many pixels of the convolution that is timed.
 _STEP_WORK = 28.0
+# What a step takes however small the photo is, as if it had so many pixels more.
+_STEP_PIXELS = 3500
 # Seconds for the weights and the regions, and for a pixel of the photo.
 _FIXED_SECONDS = 4.0
 _PIXEL_SECONDS = 1.5e-7
@@ -83,10 +85,7 @@ class Plan:
         width, height = round(scale * self.width), round(scale * self.height)
         strips = "1 strip" if self.strips == 1 else f"{self.strips} strips"
         carried = f" at {width}×{height}, carried over in {strips}" if self.strips else ""
-        return (
-            f"{self.width}×{self.height} pixels{carried}: about {self.memory / 1e9:.1f} GB and "
-            f"{self.seconds:.0f} s"
-        )
+        return f"{self.width}×{self.height} pixels{carried}: about {self.memory / 1e9:.1f} GB"
 
 
 def plan(
@@ -115,7 +114,8 @@ def plan(
         The plan.
 
     Raises:
-        ValueError: for an argument that is not as above, or if max_memory is too little.
+        ValueError: for an argument that is not as above, if max_memory is too little, or if both
+            photos together do not fit into the memory that is there.
     """
     limit = None if max_memory is None else parse_memory(max_memory)
     if size is not None:
@@ -124,7 +124,7 @@ def plan(
     look = Look(method=method, steps=steps, size=size)
     sizes = size_of(content, "the content image"), size_of(style, "the style image")
     needs = _Needs(*sizes, target, look.method)
-    budget = _free_memory() if limit is None else limit
+    budget = needs.held + _SAFE * _free_memory() if limit is None else limit
     chosen = needs.size_within(budget) if size is None else size
     memory = needs.memory(chosen)
     if limit is not None and memory > limit:
@@ -132,6 +132,8 @@ def plan(
             f"max_memory is {max_memory}, but this photo needs {memory / 1e9:.1f} GB; give more"
             + (", or a smaller size." if chosen > SMALLEST_LEVEL else ", or a smaller photo.")
         )
+    if limit is None:
+        _check_there_is(memory, "the photos need", chosen > SMALLEST_LEVEL and size is not None)
     height, width = needs.photo
     return Plan(
         width,
@@ -141,6 +143,26 @@ def plan(
         round(memory),
         needs.seconds(chosen, look.most_steps),
     )
+
+
+def check_can_be_read(photo: Source, what: str) -> None:
+    """Refuses a photo that does not fit into the memory that is there while it is read.
+
+    Raises:
+        ValueError: with a sentence that says so, or as `size_of`.
+    """
+    pixels = math.prod(size_of(photo, what))
+    _check_there_is(_resident() + _READ * pixels, f"{what} needs", False)
+
+
+def _check_there_is(memory: float, need: str, may_be_smaller: bool) -> None:
+    there = _resident() + _free_memory() + _meminfo("SwapFree")
+    if memory > there:
+        size = " or a smaller size" if may_be_smaller else ""
+        raise ValueError(
+            f"{need} {memory / 1e9:.1f} GB of memory, and there are {there / 1e9:.1f} GB; give "
+            f"smaller photos{size}."
+        )
 
 
 def parse_memory(memory: int | str) -> int:
@@ -184,6 +206,23 @@ def level_steps(steps: int, levels: int) -> list[int]:
     return shares[::-1]
 
 
+def step_works(
+    method: str, steps: int, photo: tuple[int, int], size: int
+) -> list[tuple[float, int]]:
+    """How many pixels of the photo, height and width, a step works on, and how many steps do."""
+    longest = min(size, max(photo))
+    levels = grade_levels(steps)
+    if method == "pixels":
+        sizes = level_sizes(longest)
+        levels = list(zip(sizes, level_steps(steps, len(sizes)), strict=True))
+    return [(_STEP_PIXELS + _pixels(photo, min(level, longest)), share) for level, share in levels]
+
+
+def after_steps(pixels: int) -> float:
+    """Seconds until a photo of so many pixels has its look, once that is found."""
+    return _PIXEL_SECONDS * pixels
+
+
 class _Needs:
     """What a run takes at one working size or another."""
 
@@ -207,26 +246,24 @@ class _Needs:
         return self.held + max(reading, working, writing)
 
     def size_within(self, budget: float) -> int:
-        """The largest working size that needs no more; at least the smallest level."""
+        """The largest working size that needs no more, or no more than the smallest level."""
         on_device = math.inf
         if self.device.type == "cuda":
             on_device = _SAFE * torch.cuda.mem_get_info(self.device)[0]
-        size = DEFAULT_SIZE
+        size, least = DEFAULT_SIZE, self.memory(SMALLEST_LEVEL)
         while size > SMALLEST_LEVEL and (
-            self.memory(size) > budget or self._working(size) > on_device
+            self.memory(size) > max(budget, least) or self._working(size) > on_device
         ):
             size -= 16
         return size
 
     def seconds(self, size: int, steps: int) -> float:
-        longest = min(size, max(self.photo))
-        levels = grade_levels(steps)
-        if self.method == "pixels":
-            sizes = level_sizes(longest)
-            levels = [*levels, *zip(sizes, level_steps(steps, len(sizes)), strict=True)]
-        work = sum(share * _pixels(self.photo, min(level, longest)) for level, share in levels)
+        works = step_works(self.method, steps, self.photo, size)
+        if self.method == "pixels":  # which start from a grade
+            works += step_works("grade", Look().most_steps, self.photo, size)
+        work = sum(pixels * count for pixels, count in works)
         step = _STEP_WORK * work * _convolution_seconds(self.device)
-        return _FIXED_SECONDS + step + _PIXEL_SECONDS * math.prod(self.photo)
+        return _FIXED_SECONDS + step + after_steps(math.prod(self.photo))
 
     def _working(self, size: int) -> float:
         if self.method == "grade":
@@ -256,17 +293,24 @@ def _resident() -> int:
 
 
 def _free_memory() -> float:
-    """Bytes that this process may hold: what it does, and most of what nobody else does."""
-    free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Bytes that this process may hold beyond what it does."""
+    free = _meminfo("MemAvailable") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
-        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-        free = int(found[1]) * 1024 if found else free
         group = Path("/sys/fs/cgroup")
         most, used = ((group / f"memory.{name}").read_text() for name in ("max", "current"))
         free = min(free, int(most) - int(used))
     except (OSError, ValueError):  # not on Linux, or without such a limit
         pass
-    return _resident() + _SAFE * free
+    return free
+
+
+def _meminfo(name: str) -> int:
+    """Bytes of memory as Linux tells them; elsewhere 0."""
+    try:
+        found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+    except OSError:
+        return 0
+    return int(found[1]) * 1024 if found else 0
 
 
 @functools.cache

@@ -57,19 +57,21 @@ def save_recipe(
         ValueError: if a file cannot be read.
         OSError: if writing fails.
     """
-    text = json.dumps(recipe_of(style, options), indent=2)
+    text = json.dumps(recipe_of(style, options, Path(path).parent), indent=2)
     write_whole(Path(path), text.encode() + b"\n")
 
 
-def recipe_of(style: str | os.PathLike[str], options: Mapping[str, Any]) -> dict[str, Any]:
-    """What `save_recipe` writes; arguments likewise."""
+def recipe_of(
+    style: str | os.PathLike[str], options: Mapping[str, Any], folder: Path
+) -> dict[str, Any]:
+    """What `save_recipe` writes into a folder; other arguments likewise."""
     given = {name: value for name, value in options.items() if name not in _NOT_OF_THE_LOOK}
     files = {"style": style, "style_mask": given.pop("style_mask", None)}
     return {
         "kind": _KIND,
         "format": _FORMAT,
         "files": {
-            name: {"path": os.fspath(Path(file).resolve()), "sha256": checksum(Path(file))}
+            name: {**_places(Path(file), folder), "sha256": checksum(Path(file))}
             for name, file in files.items()
             if file is not None
         },
@@ -83,7 +85,8 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
     """Reads what `save_recipe` wrote.
 
     Args:
-        path: of the recipe. Files that it names and that are gone are looked for beside it.
+        path: of the recipe. Files that it names are looked for where they lay as seen from it, so
+            that a folder moves as a whole; then where they were, and beside the recipe.
 
     Returns:
         The recipe.
@@ -97,19 +100,19 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
     files = {}
     for name, file in recipe["files"].items():
         what = name.replace("_", " ")
-        places = (Path(file["path"]), path.parent / Path(file["path"]).name)
-        found = next((place for place in places if os.path.isfile(place)), None)
-        if found is None:
+        there = _there(file, path.parent)
+        if not there:
             raise ValueError(
-                f"the {what} {places[0]} of the recipe {path} does not exist; put it there or "
+                f"the {what} {file['path']} of the recipe {path} does not exist; put it there or "
                 "beside the recipe."
             )
-        if checksum(found) != file["sha256"]:
+        same = [place for place in there if checksum(place) == file["sha256"]]
+        if not same:
             raise ValueError(
-                f"the {what} {found} is not the one that the recipe {path} was written with; put "
-                "that one there or beside the recipe."
+                f"the {what} {there[0]} is not the one that the recipe {path} was written with; "
+                "put that one there or beside the recipe."
             )
-        files[name] = found
+        files[name] = same[0]
     if recipe["weights"] != {_WEIGHTS.name: checksum(_WEIGHTS)}:
         raise ValueError(
             f"the recipe {path} was written with other weights of the VGG network; install "
@@ -122,6 +125,25 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
         if recipe["versions"].get(name) != version(name)
     ]
     return Recipe(files, recipe["options"], warnings)
+
+
+def _places(file: Path, folder: Path) -> dict[str, str]:
+    """Where a file is: as seen from the recipe's folder, and in itself if it is not beneath it."""
+    file = file.resolve()
+    try:
+        relative = Path(os.path.relpath(file, folder.resolve()))
+    except ValueError:  # on another drive
+        return {"path": os.fspath(file)}
+    if ".." not in relative.parts:
+        return {"path": relative.as_posix()}
+    return {"path": os.fspath(file), "relative": relative.as_posix()}
+
+
+def _there(file: Mapping[str, str], folder: Path) -> list[Path]:
+    """Of the places where a recipe's file may be, those where one is."""
+    names = (file.get("relative"), file["path"], Path(file["path"]).name)
+    places = [folder / name for name in names if name is not None]
+    return [place for place in places if os.path.isfile(place)]
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -155,6 +177,7 @@ def _read(path: Path) -> dict[str, Any]:
     whole = whole and all(
         isinstance(file, dict)
         and isinstance(file.get("path"), str)
+        and isinstance(file.get("relative", ""), str)
         and isinstance(file.get("sha256"), str)
         for file in recipe["files"].values()
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,8 @@ from pydpst.transfer.look import Look
 from pydpst.transfer.options import takes
 from pydpst.transfer.pair import Pair, as_one, may_be_one, pair_up, read_photos
 from pydpst.transfer.pixels import PixelSearch
-from pydpst.transfer.planning import Plan, plan
+from pydpst.transfer.planning import Plan, after_steps, plan, step_works
+from pydpst.transfer.time_left import TimeLeft
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,15 @@ class Progress:
         steps: how many there are.
         losses: the losses of weight above 0, and their weighted sum, total.
         image: gives the best image so far, (3, h, w) in [0, 1], at the working size.
+        seconds_left: until the result is there, by what the steps have taken so far; None after
+            the first.
     """
 
     step: int
     steps: int
     losses: dict[str, float]
     image: Callable[[], Tensor]
+    seconds_left: float | None = None
 
 
 class Search(Protocol):
@@ -112,15 +117,15 @@ class Result:
         pair, count = self.pair, self.regions.shared
         weights = torch.tensor(pair.strengths[:count])[:, None, None]
         masks = full_masks(pair.photo.pixels, pair.content, pair.masks, count)
-        levels = [
-            (weight * mask.float() * 65535).round()
+        levels = (  # one after the other: they are of the photo's size
+            (weight * mask.float() * 65535).round().numpy().astype(np.uint16)
             for weight, mask in zip(weights, masks, strict=True)
-        ]
+        )
         return export_look(
             folder,
             self.grade.maps,
             self.regions.names[:count],
-            [level.numpy().astype(np.uint16) for level in levels],
+            levels,
             preserve_luminance=self.look.preserve_luminance,
         )
 
@@ -221,12 +226,16 @@ def _searched(
     """Finds the look of a pair; the result has its losses, and no image yet."""
     search = SEARCHES[look.method](pair, look)
     result = Result(pair.content, pair.content, pair, look)
+    height, width = pair.photo.pixels.shape[-2:]
+    works = step_works(look.method, look.most_steps, (height, width), max(pair.content.shape[-2:]))
+    time_left = TimeLeft(works, after_steps(height * width))
     try:
         for losses in search.steps():
             result.losses.append(losses)
             if callback is not None:
                 image = lambda: search.image().cpu()  # noqa: E731
-                callback(Progress(len(result.losses), look.most_steps, losses, image))
+                left = time_left.after_step(time.monotonic())
+                callback(Progress(len(result.losses), look.most_steps, losses, image, left))
     except KeyboardInterrupt:
         result.interrupted = True
     search.finish(complete=not result.interrupted)

@@ -1,0 +1,85 @@
+"""The grade that a network reads in two photos, and that what both show agrees with."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pydpst.photos.resizing import resize
+from pydpst.reading.correspondences import Correspondences, correspondences
+from pydpst.reading.reader import read_looks
+from pydpst.transfer.grade import Grade, knot_weights
+
+# Looks are read from copies of this longer side, at most.
+_SIZE = 512
+
+# Colours that differ by this much from what the others say count a quarter (Geman and McClure).
+_OUTLYING = 0.05
+_ROUNDS = 6
+# Against the mean squared error of the matches: how far the photo's colours, neighbouring knots
+# and all entries may move from the grade that was there before.
+_KEEP, _ROUGH, _RIDGE = 0.005, 0.01, 1e-3
+# As many of the photo's pixels, about, say which colours it has.
+_PIXELS = 4096
+
+
+def look_of(photo: Tensor, style: Tensor) -> Grade:
+    """The grade, of one region, that gives a photo (3, H, W) in [0, 1] the look of another."""
+    content, wanted = (resize(x, _SIZE).to(photo.device) for x in (photo, style))
+    maps = read_looks(content, wanted)
+    found = correspondences(content, wanted)
+    return Grade(maps if found is None else agreeing(maps[0], content, found)[None])
+
+
+def agreeing(maps: Tensor, content: Tensor, found: Correspondences) -> Tensor:
+    """The maps nearest to given ones that take the content's colours to those of the matches.
+
+    Colours that are not matched move as their neighbours do, and not far.
+
+    Args:
+        maps: (K, 12), of a grade of one region.
+        content: (3, H, W) in [0, 1].
+        found: colours of the content, and what they are to be.
+
+    Returns:
+        (K, 12), like `maps`.
+    """
+    knots = len(maps)
+    before = _as_matrix(maps)
+    seen = _inputs(found.colors, knots)
+    wanted = found.wanted.double().cpu() - seen @ before
+    pixels = content.flatten(1)
+    all_seen = _inputs(pixels[:, :: max(1, pixels.shape[1] // _PIXELS)].T, knots)
+    held = _KEEP * all_seen.T @ all_seen / len(all_seen) + _RIDGE / knots * _eye(4 * knots)
+    steps = torch.kron(_eye(knots).diff(dim=0), _eye(4))
+    held = held + _ROUGH / (knots - 1) * steps.T @ steps
+    weights = torch.ones_like(wanted[:, :1])
+    change = torch.zeros_like(before)
+    for _ in range(_ROUNDS):
+        weighted = weights * seen
+        change = torch.linalg.solve(
+            weighted.T @ seen / len(seen) + held, weighted.T @ wanted / len(seen)
+        )
+        errors = (wanted - seen @ change).square().sum(1, keepdim=True)
+        weights = (1 + errors / _OUTLYING**2) ** -2
+    return _as_maps(before + change).to(maps)
+
+
+def _inputs(colors: Tensor, knots: int) -> Tensor:
+    """What the rows of maps are multiplied with for colours (N, 3): (N, 4 · knots), float64."""
+    colors = colors.double().cpu()
+    weights = knot_weights(colors.mean(1), knots).T
+    full = torch.cat([colors, torch.ones_like(colors[:, :1])], 1)
+    return (weights[:, :, None] * full[:, None]).flatten(1)
+
+
+def _as_matrix(maps: Tensor) -> Tensor:
+    return maps.double().cpu().view(-1, 3, 4).transpose(1, 2).flatten(0, 1)
+
+
+def _as_maps(matrix: Tensor) -> Tensor:
+    return matrix.view(-1, 4, 3).transpose(1, 2).flatten(1)
+
+
+def _eye(size: int) -> Tensor:
+    return torch.eye(size, dtype=torch.float64)
