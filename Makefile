@@ -49,6 +49,7 @@ wheel: .venv/torch
 		--exclude 'libc10*.so' -w dist dist/built/*.whl
 	mv dist/built/*.tar.gz dist
 	rm -r dist/built
+	# Its platform is linux_x86_64 because of torch's own library alone (docs/architecture.md).
 	$(BIN)/auditwheel show dist/*.whl
 
 site: .venv/documented

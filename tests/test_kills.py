@@ -8,23 +8,23 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from conftest import PHOTOS
+from forks import Forked
 from PIL import Image
 
 from pydpst.feedforward.bundled import styles
 
 KILLS = int(os.environ.get("PYDPST_KILLS", "1"))
-PYDPST = [sys.executable, "-m", "pydpst"]
+STYLIZE = ["stylize", "in", "in/a.png", "-o", "out", "--size", "32", "--steps", "2",
+           "--regions", "none"]  # fmt: skip
 TRAIN = ["train", "in/a.png", "in", "-o", "out/model.safetensors", "--size", "64", "--batch", "1",
          "--steps", "6", "--held-out", "0", "--checkpoint-steps", "1"]  # fmt: skip
 COMMANDS = {
-    "stylize": ["stylize", "in", "in/a.png", "-o", "out", "--size", "32", "--steps", "2"],
+    "stylize": STYLIZE,
     "apply": ["apply", min(styles()), "in", "-o", "out"],
     "train": TRAIN,
 }
@@ -47,22 +47,19 @@ def made() -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in paths if p.suffix in (".png", ".safetensors")}
 
 
-def started(arguments: list[str]) -> subprocess.Popen[str]:
+def started(arguments: list[str]) -> Forked:
     resumed = ["--resume"] if Path("out/model.checkpoint").exists() else []
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [*PYDPST, *arguments, *resumed], env=environment, stderr=subprocess.PIPE, text=True
-    )
+    return Forked(*arguments, *resumed, cwd=Path.cwd())
 
 
 def finished(arguments: list[str]) -> float:
     """Runs it to its end; how long that took."""
     Path("out").mkdir(exist_ok=True)
     start = time.monotonic()
-    process = started(arguments)
-    _, said = process.communicate(timeout=300)
-    assert process.returncode == 0, said
-    assert "Traceback" not in said
+    done = started(arguments).wait(300)
+    assert done is not None
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
     return time.monotonic() - start
 
 
@@ -76,17 +73,16 @@ def test_killed_at_random_moments(name: str) -> None:
     shutil.rmtree("out")
     while kills < KILLS:
         Path("out").mkdir(exist_ok=True)
-        process = started(arguments)
-        try:
-            _, said = process.communicate(timeout=chance.uniform(0.3, 1) * seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
+        run = started(arguments)
+        done = run.wait(chance.uniform(0.3, 1) * seconds)
+        if done is None:
+            run.process.kill()
+            run.wait()
             kills += 1
             # A broken result under its own name would be taken for one.
             assert {n: b for n, b in made().items() if whole[n] != b} == {}
             continue
-        assert process.returncode == 0, said
+        assert done.returncode == 0, done.stderr
         assert made() == whole
         shutil.rmtree("out")
     finished(arguments)

@@ -11,14 +11,11 @@ from subprocess import PIPE
 
 import numpy as np
 import pytest
+from forks import run_forked as run
 from PIL import Image
 
 COMMAND = [sys.executable, "-m", "pydpst"]
 QUICK = ["--steps", "1", "--size", "32"]
-
-
-def run(*arguments: object, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([*COMMAND, *map(str, arguments)], input=given, capture_output=True)
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +46,9 @@ def test_apply_in_a_pipe_is_apply_with_files(
 
 
 def test_stylize_in_a_pipe(photos: Path) -> None:
-    done = run(
-        "stylize",
-        "-",
-        photos / "b.png",
-        "-o",
-        "-",
-        *QUICK,
-        given=photos.joinpath("a.jpg").read_bytes(),
-    )
+    command = [*COMMAND, "stylize", "-", photos / "b.png", "-o", "-", *QUICK]
+    data = photos.joinpath("a.jpg").read_bytes()
+    done = subprocess.run(command, input=data, capture_output=True)
     assert done.returncode == 0, done.stderr
     picture = Image.open(io.BytesIO(done.stdout))
     assert (picture.format, picture.size) == ("JPEG", (60, 40))
@@ -108,7 +99,7 @@ def test_what_is_no_photo_is_refused_in_a_sentence(
 )
 def test_bad_use_is_refused_in_a_sentence(photos: Path, arguments: list[str], reason: str) -> None:
     data = photos.joinpath("a.jpg").read_bytes()
-    done = subprocess.run([*COMMAND, *arguments], input=data, cwd=photos, capture_output=True)
+    done = run(*arguments, given=data, cwd=photos)
     assert (done.returncode, done.stdout) == (2, b"")
     assert reason in done.stderr.decode()
     assert done.stderr.count(b"\n") == 1

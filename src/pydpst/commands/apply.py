@@ -14,15 +14,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pydpst.commands import one_pass, say
-from pydpst.commands.batch import FAILURES, finish_batch, outputs_for, reason_of
+from pydpst.commands.batch import (
+    FAILURES,
+    Outcome,
+    Pairs,
+    Restyle,
+    finish_batch,
+    outputs_for,
+    reason_of,
+)
+from pydpst.commands.cluster import RayAddress, check_ray, restyle_on
 from pydpst.commands.files import Files, check_files
-from pydpst.commands.journal import NAME, Journal
+from pydpst.commands.journal import NAME, Journal, Record, checksum_of
 from pydpst.commands.pipes import check_pipes, piped
 from pydpst.commands.progress import progress_bar, stages
 from pydpst.commands.report import AsJson, print_report, result_of
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     from pydpst.commands.one_pass import OnePass
     from pydpst.photos.photo import Photo
@@ -74,6 +84,7 @@ def apply(
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda or cuda:N.", rich_help_panel="Limits")
     ] = None,
+    ray: RayAddress = None,
     as_json: AsJson = False,
 ) -> None:
     """Restyle PHOTOS, or video, in one pass, at full resolution: by MODEL, or like --style."""
@@ -90,7 +101,9 @@ def apply(
     photos = [Path(name) for name in (names[1:] if style is None else names)]
     source = model_path(names[0]) if style is None else style
     check_pipes(photos, output, as_json)
-    target = choose_device(device)
+    is_clip = any(photo.suffix.lower() in CLIPS for photo in photos)
+    check_ray(ray, device, is_clip or export_cube is not None)
+    target = choose_device(device if ray is None else "cpu")
     with piped(photos[0], output) as (first, result):
         photos[0] = first
         if style is not None and export_cube is not None:
@@ -100,10 +113,14 @@ def apply(
         look = one_pass.of_model if style is None else one_pass.of_photo
         load = partial(look, source, strength, target)
         reads = {"MODEL" if style is None else "--style": source}
-        if any(photo.suffix.lower() in CLIPS for photo in photos):
+        if is_clip:
             _apply_to_clips(load, photos, result, reads, strength, target, as_json)
-        else:
-            _apply_to_photos(load, photos, result, reads, recipe, as_json)
+            return
+        is_bundled = style is None and source != Path(names[0])
+        name = names[0] if is_bundled else os.path.abspath(source)
+        elsewhere = partial(_on_worker, look, name, strength)
+        on_ray = ray and partial(restyle_on, ray, device, 1, elsewhere)
+        _apply_to_photos(load, photos, result, reads, recipe, on_ray or None, as_json)
 
 
 def _apply_to_clips(
@@ -135,11 +152,14 @@ def _apply_to_photos(
     output: Path,
     reads: Files,
     recipe: Callable[[], dict[str, Any]],
+    on_ray: Callable[[Pairs, Journal], Outcome] | None,
     as_json: bool,
 ) -> None:
     pairs = outputs_for(photos, output)
     results = [result for _, result in pairs]
     in_folder = results != [output]
+    if on_ray is not None and not in_folder:
+        raise ValueError(f"--ray is for many photos; the output {output} must be a folder.")
     check_files(
         {**reads, "PHOTOS": [photo for photo, _ in pairs]},
         {"--output": [*results, *([output / NAME] if in_folder else [])]},
@@ -151,16 +171,15 @@ def _apply_to_photos(
     look = load()
     start = time.monotonic()
     if journal is None:
-        _restyle_one(look, *pairs[0])
-        finish_batch(output, pairs, [], {}, start, as_json)
+        with stages(3, too_large=_TOO_LARGE) as begin:
+            one_pass.restyle_file(look, *pairs[0], begin)
+        finish_batch(output, pairs, [], ({}, None), start, as_json)
         return
     left = [pair for pair in pairs if not journal.is_done(*pair)]
-    failures, interrupted = _restyle_all(look, left, journal)
-    if interrupted is not None:
-        say(f"interrupted before {interrupted}; the same command goes on from there")
-        raise typer.Exit(130)
+    with journal:
+        outcome = (on_ray or partial(_restyle_all, look))(left, journal)
     there = {result for _, result in pairs} - {result for _, result in left}
-    finish_batch(output, pairs, there, failures, start, as_json)
+    finish_batch(output, pairs, there, outcome, start, as_json)
 
 
 def _export_cube(
@@ -221,40 +240,38 @@ def styles() -> None:
     Console().print(table)
 
 
-def _restyle_one(look: OnePass, photo: Path, result: Path) -> None:
-    from pydpst.photos.photo import open_photo, save_photo
+def _on_worker(
+    look: Callable[[Path, float, torch.device], OnePass], source: str, strength: float, device: str
+) -> Restyle:
+    """What restyles photos elsewhere, by a file that is there, too, or by a bundled style."""
+    import torch
 
-    with stages(3, too_large=_TOO_LARGE) as begin:
-        begin("reading")
-        original = open_photo(photo, "input")
-        begin("restyling")
-        image = look.restyle(original)
-        begin("writing")
-        save_photo(image, result, original)
+    from pydpst.feedforward.bundled import model_path
+
+    path = Path(source) if os.path.isabs(source) else model_path(source)
+    return partial(one_pass.restyle_file, look(path, strength, torch.device(device)))
 
 
-def _restyle_all(
-    look: OnePass,
-    pairs: list[tuple[Path, Path]],
-    journal: Journal,
-) -> tuple[dict[Path, str], Path | None]:
-    """Restyles photos while the next are decoded and the last are encoded.
-
-    Returns:
-        What went wrong, and the photo before which Ctrl-C came.
-    """
+def _restyle_all(look: OnePass, pairs: Pairs, journal: Journal) -> Outcome:
+    """Restyles photos while the next are decoded and the last are encoded."""
     from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
     from pydpst.photos.photo import open_photo, save_photo
 
     failures: dict[Path, str] = {}
-    writing: deque[tuple[Path, Path, Future[None]]] = deque()
+    writing: deque[tuple[Path, Path, Future[Record]]] = deque()
     current: Path | None = None
 
-    def finish(photo: Path, result: Path, future: Future[None]) -> None:
+    def read(photo: Path) -> tuple[str, Photo]:
+        return checksum_of(photo), open_photo(photo, "input")
+
+    def save(image: Tensor, result: Path, original: Photo, before: str) -> Record:
+        save_photo(image, result, original)
+        return {"photo": before, "sha256": checksum_of(result)}
+
+    def finish(photo: Path, result: Path, future: Future[Record]) -> None:
         try:
-            future.result()
-            journal.finish(result)
+            journal.finish(result, future.result())
         except FAILURES as error:
             failures[photo] = reason_of(error)
 
@@ -264,19 +281,19 @@ def _restyle_all(
         ThreadPoolExecutor(_AHEAD) as writers,
         progress_bar(*columns, too_large=_TOO_LARGE) as bar,
     ):
-        decoded = _ahead(readers, open_photo, [(photo, "input") for photo, _ in pairs])
+        decoded = _ahead(readers, read, [photo for photo, _ in pairs])
         numbered = iter(bar.track(decoded, total=len(pairs)))
         try:
             for current, result in pairs:
                 try:
                     future = next(numbered)
-                    original = future.result()
+                    before, original = future.result()
                     image = look.restyle(original)
-                    journal.begin(current, result)
+                    journal.begin(result)
                 except FAILURES as error:
                     failures[current] = reason_of(error)
                     continue
-                saved = writers.submit(save_photo, image, result, original)
+                saved = writers.submit(save, image, result, original, before)
                 writing.append((current, result, saved))
                 ahead = 0 if image[0].numel() > _LARGE else _AHEAD
                 del image, original, future
@@ -291,18 +308,18 @@ def _restyle_all(
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, read: Callable[..., Photo], calls: list[tuple[Any, ...]]
-) -> Iterator[Future[Photo]]:
+    pool: ThreadPoolExecutor, read: Callable[[Path], tuple[str, Photo]], photos: list[Path]
+) -> Iterator[Future[tuple[str, Photo]]]:
     """Photos in turn, the next few being read meanwhile, unless they are large."""
-    waiting: deque[Future[Photo]] = deque()
+    waiting: deque[Future[tuple[str, Photo]]] = deque()
     ahead = 0
-    for arguments in calls:
-        waiting.append(pool.submit(read, *arguments))
+    for photo in photos:
+        waiting.append(pool.submit(read, photo))
         while len(waiting) > ahead:
             ahead = 0 if _is_large(waiting[0]) else _AHEAD
             yield waiting.popleft()
     yield from waiting
 
 
-def _is_large(future: Future[Photo]) -> bool:
-    return future.exception() is None and future.result().pixels[0].numel() > _LARGE
+def _is_large(future: Future[tuple[str, Photo]]) -> bool:
+    return future.exception() is None and future.result()[1].pixels[0].numel() > _LARGE

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import TypeAlias
 
 import typer
 
@@ -15,13 +16,20 @@ from pydpst.commands.report import print_report, result_of
 # What may be wrong with one photo of many, after which the others go on.
 FAILURES = (ValueError, ImportError, OSError, MemoryError, RuntimeError)
 
+# Photos, and where their results go.
+Pairs: TypeAlias = list[tuple[Path, Path]]
+# Restyles the photo of a file, and writes the result.
+Restyle: TypeAlias = Callable[[Path, Path], None]
+# What went wrong with which photo, and the photo before which Ctrl-C came.
+Outcome: TypeAlias = tuple[dict[Path, str], Path | None]
+
 
 def reason_of(error: BaseException) -> str:
     """What went wrong, in a line."""
     return str(error).partition("\n")[0] or type(error).__name__
 
 
-def outputs_for(photos: list[Path], output: Path) -> list[tuple[Path, Path]]:
+def outputs_for(photos: list[Path], output: Path) -> Pairs:
     """Each photo, and where its result goes.
 
     Args:
@@ -91,9 +99,9 @@ def _beneath(output: Path, photo: Path, top: Path) -> Path:
 
 def finish_batch(
     output: Path,
-    pairs: list[tuple[Path, Path]],
+    pairs: Pairs,
     there: Collection[Path],
-    failures: dict[Path, str],
+    outcome: Outcome,
     start: float,
     as_json: bool,
 ) -> None:
@@ -103,13 +111,17 @@ def finish_batch(
         output: the folder of the results.
         pairs: the photos, and where their results went.
         there: results that were there before.
-        failures: what went wrong with which photo.
+        outcome: of the others.
         start: when it began, as `time.monotonic` has it.
         as_json: whether it is also to be printed for programs.
 
     Raises:
-        typer.Exit: if something went wrong.
+        typer.Exit: if something went wrong, or Ctrl-C came.
     """
+    failures, interrupted = outcome
+    if interrupted is not None:
+        say(f"interrupted before {interrupted}; the same command goes on from there")
+        raise typer.Exit(130)
     before = f", {len(there)} were there" if there else ""
     done = len(pairs) - len(there) - len(failures)
     say(f"{output}: {done} of {len(pairs)} photos{before}, {time.monotonic() - start:.1f} s")

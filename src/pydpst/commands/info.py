@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
@@ -11,13 +12,16 @@ def info() -> None:
     from importlib.metadata import version
     from importlib.util import find_spec
 
-    import torch
     from rich.console import Console
     from rich.table import Table
+
+    gc.disable()  # torch makes many objects, and no garbage
+    import torch
 
     import pydpst
     from pydpst import ops
 
+    gc.enable()
     cuda = ops.build_info["cuda"] or "CPU only"
     if find_spec("pydpst._cuda") and not torch.version.cuda:
         cuda = "CUDA kernels, idle: this torch has no CUDA"

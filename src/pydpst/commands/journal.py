@@ -6,16 +6,32 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+from pydpst.commands.batch import Restyle
 
 NAME = "recipe.json"
+# What a run adds to that, a line each, which takes as long for the millionth as for the first.
+_LINES = ".pydpst-results.jsonl"
+
+# The checksums of a photo and of its result; empty while that is being written.
+Record: TypeAlias = dict[str, str]
+
+
+def recorded(restyle: Restyle, photo: Path, result: Path) -> Record:
+    """Restyles a photo; the record of it."""
+    before = checksum_of(photo)
+    restyle(photo, result)
+    return {"photo": before, "sha256": checksum_of(result)}
 
 
 class Journal:
-    """The recipe in an output folder, with the checksums of the photos and results of each result.
+    """The recipe in an output folder, with the checksums of each result and its photo.
 
     A result is recorded before it is written and again when it is there, so that what a killed run
-    left can be told from what somebody else put in its place. Nothing is written before that.
+    left can be told from what somebody else put in its place. Nothing is written before that. While
+    it is open, as a context, records are lines of a file of their own; what is found of them when a
+    run was killed counts.
 
     Args:
         folder: the output folder, which need not be there yet.
@@ -28,12 +44,14 @@ class Journal:
     def __init__(self, folder: Path, recipe: dict[str, Any]) -> None:
         self.path = folder / NAME
         self._folder, self._recipe = folder, recipe
-        self._records: dict[str, dict[str, str]] = {}
+        self._records: dict[str, Record] = {}
+        self._lines = folder / _LINES
+        self._begun = False
         if not os.path.lexists(self.path):
             return
         earlier = _read(self.path)
-        records = _records_of(earlier)
-        there = any((folder / name).exists() for name in records)
+        records = {**_records_of(earlier), **_read_lines(self._lines)}
+        there = any(self._has(name) for name in records)
         if _look_of(earlier) != _look_of(recipe) and (there or not records):
             raise ValueError(
                 f"the folder {folder} holds results of another look (see {self.path}); choose "
@@ -60,23 +78,43 @@ class Journal:
         """Whether a result is there, whole, and of the photo as it is now."""
         record = self._records.get(self._name(result), {})
         try:
-            return record == {"photo": _checksum(photo), "sha256": _checksum(result)}
+            return record == {"photo": checksum_of(photo), "sha256": checksum_of(result)}
         except ValueError:
             return False
 
-    def begin(self, photo: Path, result: Path) -> None:
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._begun:
+            self._records = {name: r for name, r in self._records.items() if r or self._has(name)}
+            self._write()
+            self._lines.unlink(missing_ok=True)
+
+    def begin(self, result: Path) -> None:
         """To be called before a result is written; makes its folder."""
         result.parent.mkdir(parents=True, exist_ok=True)
-        self._records[self._name(result)] = {"photo": _checksum(photo)}
-        self._write()
+        self._add(result, {})
 
-    def finish(self, result: Path) -> None:
+    def finish(self, result: Path, record: Record) -> None:
         """To be called when a result is written."""
-        self._records[self._name(result)]["sha256"] = _checksum(result)
-        self._write()
+        self._add(result, record)
+
+    def _add(self, result: Path, record: Record) -> None:
+        if not self._begun:
+            self._write()
+            self._lines.unlink(missing_ok=True)
+            self._begun = True
+        name = self._name(result)
+        self._records[name] = record
+        with open(self._lines, "ab") as lines:
+            lines.write(json.dumps([name, record]).encode() + b"\n")
 
     def _name(self, result: Path) -> str:
         return result.relative_to(self._folder).as_posix()
+
+    def _has(self, name: str) -> bool:
+        return self._folder.joinpath(name).exists()
 
     def _is_own(self, result: Path) -> bool:
         """Whether a run wrote this, or tried to."""
@@ -85,7 +123,7 @@ class Journal:
         record = self._records.get(self._name(result))
         if record is None or not result.is_file():
             return False
-        if "sha256" not in record or _checksum(result) == record["sha256"]:
+        if "sha256" not in record or checksum_of(result) == record["sha256"]:
             return True
         try:
             decode(result)
@@ -119,14 +157,31 @@ def _look_of(recipe: dict[str, Any]) -> dict[str, Any]:
     return {**recipe, "files": sums, "results": None}
 
 
-def _records_of(recipe: dict[str, Any]) -> dict[str, dict[str, str]]:
+def _records_of(recipe: dict[str, Any]) -> dict[str, Record]:
     records = recipe.get("results")
     if not isinstance(records, dict):
         return {}
     return {name: record for name, record in records.items() if isinstance(record, dict)}
 
 
-def _checksum(path: Path) -> str:
+def _read_lines(path: Path) -> dict[str, Record]:
+    records = {}
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        return {}
+    for line in lines:
+        try:
+            name, record = json.loads(line)
+        except (ValueError, TypeError):  # cut off when the run was killed
+            continue
+        if isinstance(name, str) and isinstance(record, dict):
+            records[name] = record
+    return records
+
+
+def checksum_of(path: Path) -> str:
+    """SHA-256 of a file; raises ValueError if it cannot be read."""
     from pydpst.transfer.recipe import checksum
 
     return checksum(path)

@@ -29,6 +29,20 @@ class OnePass:
     frames: Callable[[], FrameLook]
 
 
+def restyle_file(
+    look: OnePass, photo: Path, result: Path, begin: Callable[[str], None] = lambda stage: None
+) -> None:
+    """Gives the look to the photo of a file; begin is told what is begun."""
+    from pydpst.photos.photo import open_photo, save_photo
+
+    begin("reading")
+    original = open_photo(photo, "input")
+    begin("restyling")
+    image = look.restyle(original)
+    begin("writing")
+    save_photo(image, result, original)
+
+
 def of_model(path: Path, strength: float, device: torch.device) -> OnePass:
     """The look of a model file."""
     import pydpst

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from pydpst.commands import say
-from pydpst.commands.batch import FAILURES, finish_batch, outputs_for, reason_of
+from pydpst.commands.batch import (
+    FAILURES,
+    Outcome,
+    Pairs,
+    Restyle,
+    finish_batch,
+    outputs_for,
+    reason_of,
+)
+from pydpst.commands.cluster import restyle_on
 from pydpst.commands.files import Files, check_files
-from pydpst.commands.journal import NAME, Journal
+from pydpst.commands.journal import NAME, Journal, recorded
 from pydpst.commands.progress import Many, progress_bar
 
 if TYPE_CHECKING:
@@ -85,6 +94,7 @@ def restyle_folder(
     save_recipe: Path | None,
     given: dict[str, Any],
     reads: Files | None = None,
+    ray: str | None = None,
     as_json: bool = False,
 ) -> None:
     """Restyles the photos of a folder; those that an earlier run with the same look made stay.
@@ -98,12 +108,15 @@ def restyle_folder(
         save_recipe: where to write the recipe, too.
         given: other arguments of `pydpst.stylize`.
         reads: other files that are read.
+        ray: the address of a cluster that is to do it.
         as_json: whether what was done is also to be printed for programs.
 
     Raises:
         ValueError: for bad options, or if the output folder holds results of another look, or
             other files in their places.
     """
+    import torch
+
     from pydpst.photos.image import load_image
     from pydpst.photos.writing import check_output
     from pydpst.transfer.recipe import recipe_of
@@ -121,27 +134,60 @@ def restyle_folder(
     journal.check(results)
     start = time.monotonic()
     done = {result for photo, result in pairs if journal.is_done(photo, result)}
-    failures: dict[Path, str] = {}
-    left = [pair for pair in pairs if pair[1] not in done]
-    photos_left = Many(len(left))
-    for photos_left.done, (photo, result) in enumerate(left):
-        interrupted = False
-        try:
-            restyled, _ = restyle(photo, example, given, photos_left)
-            interrupted = restyled.interrupted
-            if not interrupted:  # half-done ones would pass for done when it goes on
-                journal.begin(photo, result)
-                restyled.save(result)
-                journal.finish(result)
-        except KeyboardInterrupt:
-            interrupted = True
-        except FAILURES as error:
-            failures[photo] = reason_of(error)
-        if interrupted:
-            say(f"interrupted before {photo}; the same command goes on from there")
-            raise typer.Exit(130)
+    left = [(photo, result) for photo, result in pairs if result not in done]
+    with journal:
+        if ray is None:
+            outcome = _one_by_one(example, given, left, journal)
+        else:
+            load = partial(_on_worker, os.path.abspath(style), _for_elsewhere(given))
+            threads = torch.get_num_threads()
+            outcome = restyle_on(ray, given.get("device"), threads, load, left, journal)
+    failures, interrupted = outcome
     if len(failures) == len(pairs) > 1 and len(set(failures.values())) == 1:
         raise ValueError(failures.popitem()[1])  # of an option, not of a photo
-    if save_recipe is not None:
+    if save_recipe is not None and interrupted is None:
         write_recipe(save_recipe, style, given)
-    finish_batch(output, pairs, done, failures, start, as_json)
+    finish_batch(output, pairs, done, outcome, start, as_json)
+
+
+def _one_by_one(style: Tensor, given: dict[str, Any], pairs: Pairs, journal: Journal) -> Outcome:
+    """Restyles photos, each under a bar."""
+    failures: dict[Path, str] = {}
+    photos = Many(len(pairs))
+
+    def restyle_file(photo: Path, result: Path) -> None:
+        restyled, _ = restyle(photo, style, given, photos)
+        if restyled.interrupted:  # half-done ones would pass for done when it goes on
+            raise KeyboardInterrupt
+        journal.begin(result)
+        restyled.save(result)
+
+    for photos.done, (photo, result) in enumerate(pairs):
+        try:
+            journal.finish(result, recorded(restyle_file, photo, result))
+        except KeyboardInterrupt:
+            return failures, photo
+        except FAILURES as error:
+            failures[photo] = reason_of(error)
+    return failures, None
+
+
+def _for_elsewhere(given: dict[str, Any]) -> dict[str, Any]:
+    """Arguments for processes that work in other folders."""
+    model = given.get("segmentation_model")
+    if model is None or not os.path.isdir(model):
+        return given
+    return {**given, "segmentation_model": os.path.abspath(model)}
+
+
+def _on_worker(style: str, given: dict[str, Any], device: str) -> Restyle:
+    """What restyles photos elsewhere, by a style photo that is there, too."""
+    import pydpst
+
+    example = pydpst.load_image(style)
+    arguments = {**given, "device": device}
+
+    def restyle_file(photo: Path, result: Path) -> None:
+        pydpst.stylize(photo, example, **arguments).save(result)
+
+    return restyle_file

@@ -11,6 +11,7 @@ import typer
 
 from pydpst.commands import say
 from pydpst.commands.clip import stylize_clip
+from pydpst.commands.cluster import RayAddress, check_ray
 from pydpst.commands.files import check_files
 from pydpst.commands.options import given, takes
 from pydpst.commands.pipes import check_pipes, piped
@@ -104,6 +105,7 @@ def stylize(
             rich_help_panel="Output",
         ),
     ] = None,
+    ray: RayAddress = None,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
@@ -117,6 +119,7 @@ def stylize(
 
     check_pipes([content], output, as_json)
     is_clip = content.suffix.lower() in CLIPS
+    check_ray(ray, device, not content.is_dir())
     if content.is_dir() or is_clip:
         of_one_photo = {
             "--content-mask": content_mask,
@@ -142,7 +145,7 @@ def stylize(
     }
     if content.is_dir():
         reads.pop("CONTENT")
-        restyle_folder(content, style, output, save_recipe, arguments, reads, as_json)
+        restyle_folder(content, style, output, save_recipe, arguments, reads, ray, as_json)
         return
     also = {
         "--compare": compare,
