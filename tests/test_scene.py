@@ -239,24 +239,23 @@ def test_wrong_names_of_regions_are_one_sentence(tmp_path: Path, text: str) -> N
 
 
 def test_what_is_painted_gets_the_name_of_its_colour(
-    cities: tuple[torch.Tensor, torch.Tensor], tmp_path: Path
+    cities: tuple[torch.Tensor, torch.Tensor],
 ) -> None:
     pytest.importorskip("gradio")
-    from pydpst.page.session import Session
+    from pydpst.page.painting import painted
 
-    session = Session(tmp_path)
-    session.regions = find_regions(*cities)
-    assert session.paint([None, None]) == (session.regions, [])
+    regions = find_regions(*cities)
+    assert painted(regions, [None, None]) == (regions, [])
     layers = []
-    for labels in (session.regions.content, session.regions.style):
+    for labels in (regions.content, regions.style):
         layer = np.zeros((*labels.shape, 4), np.uint8)
         layer[-20:] = (*NAMED_COLORS["ground"], 255)
         layers.append(layer)
-    painted, alone = session.paint(layers)
+    found, alone = painted(regions, layers)
     assert alone == []
-    assert set(painted.names) == {*session.regions.names, "ground"}
-    assert (painted.content[-20:] == painted.names.index("ground")).all()
-    _, alone = session.paint([layers[0], None])
+    assert set(found.names) == {*regions.names, "ground"}
+    assert (found.content[-20:] == found.names.index("ground")).all()
+    _, alone = painted(regions, [layers[0], None])
     assert alone == ["ground"]
 
 
