@@ -255,7 +255,7 @@ def test_what_is_painted_gets_the_name_of_its_colour(
     assert alone == []
     assert set(found.names) == {*regions.names, "ground"}
     assert (found.content[-20:] == found.names.index("ground")).all()
-    with pytest.warns(UserWarning, match="ground"):
+    with pytest.warns(UserWarning, match="in the content mask only"):
         _, alone = painted(regions, [layers[0], None])
     assert alone == ["ground"]
 
