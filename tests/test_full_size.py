@@ -153,5 +153,5 @@ def test_both_photos_together_must_fit(night: Tensor, monkeypatch: pytest.Monkey
     with pytest.raises(ValueError, match=r"photos need \d.\d GB of memory, and there are \d.\d GB"):
         pydpst.plan(huge, huge)
     monkeypatch.setattr(planning, "_free_memory", lambda: 5e9)
-    with pytest.raises(ValueError, match=r"the photo needs 6.\d GB of memory, and there are"):
+    with pytest.raises(ValueError, match=r"the photo needs \d+\.\d GB of memory, and there are"):
         planning.check_can_be_read(huge, "the photo")

@@ -25,7 +25,7 @@ from pydpst.commands.batch import (
 )
 from pydpst.commands.cluster import RayAddress, check_ray, restyle_on
 from pydpst.commands.files import Files, check_files
-from pydpst.commands.journal import NAME, Journal, Record, checksum_of
+from pydpst.commands.journal import NAME, Journal, Record, checksum_before, checksum_of
 from pydpst.commands.pipes import check_pipes, piped
 from pydpst.commands.progress import progress_bar, stages
 from pydpst.commands.report import AsJson, print_report, result_of
@@ -263,7 +263,7 @@ def _restyle_all(look: OnePass, pairs: Pairs, journal: Journal) -> Outcome:
     current: Path | None = None
 
     def read(photo: Path) -> tuple[str, Photo]:
-        return checksum_of(photo), open_photo(photo, "input")
+        return checksum_before(photo), open_photo(photo, "input")
 
     def save(image: Tensor, result: Path, original: Photo, before: str) -> Record:
         save_photo(image, result, original)

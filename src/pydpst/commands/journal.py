@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,7 +21,7 @@ Record: TypeAlias = dict[str, str]
 
 def recorded(restyle: Restyle, photo: Path, result: Path) -> Record:
     """Restyles a photo; the record of it."""
-    before = checksum_of(photo)
+    before = checksum_before(photo)
     restyle(photo, result)
     return {"photo": before, "sha256": checksum_of(result)}
 
@@ -178,6 +179,13 @@ def _read_lines(path: Path) -> dict[str, Record]:
         if isinstance(name, str) and isinstance(record, dict):
             records[name] = record
     return records
+
+
+def checksum_before(photo: Path) -> str:
+    """SHA-256 of a photo; empty if it cannot be read, of which who decodes it has more to say."""
+    with suppress(OSError, ValueError):
+        return checksum_of(photo)
+    return ""
 
 
 def checksum_of(path: Path) -> str:
