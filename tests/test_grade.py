@@ -7,7 +7,7 @@ from pydpst.losses.content import CONTENT_LAYERS
 from pydpst.losses.style import STYLE_LAYERS
 from pydpst.losses.vgg import VGGFeatures
 from pydpst.transfer.grade import KNOTS, Grade, knot_weights
-from pydpst.transfer.grade_costs import GradeCosts, flat_noise
+from pydpst.transfer.grade_costs import GradeCosts, flat_noise, held_back
 from pydpst.transfer.grade_maps import RegionMaps
 from pydpst.transfer.grade_search import find_grade
 from pydpst.transfer.look import Look
@@ -118,3 +118,25 @@ def test_noise_of_flat_areas_is_seen():
     torch.testing.assert_close(
         covariances[0, near].diagonal().sqrt(), torch.full((3,), 0.01), rtol=0.2, atol=0
     )
+
+
+def test_a_grade_is_held_back_where_it_turns_light_to_dark_or_lifts_noise() -> None:
+    ramp = torch.linspace(0, 1, 96).expand(3, 64, 96).contiguous()
+    grain = 0.01 * torch.randn(3, 64, 96, generator=torch.Generator().manual_seed(0))
+    identity = torch.eye(3, 4).repeat(8, 1, 1)
+    mild = identity.clone()
+    mild[..., :3] *= 0.8
+    # Greys above the middle fall, from 0.57 to 0.
+    falling = identity.clone()
+    falling[4:, :, 3] = -torch.linspace(0.0, 1.0, 4)[:, None]
+    steep = identity.clone()
+    steep[..., :3] *= 3
+    content = (ramp + grain).clamp(0, 1)
+    assert torch.equal(held_back(mild.flatten(1), content), mild.flatten(1))
+    for maps in (falling, steep):
+        held = held_back(maps.flatten(1), content)
+        share = (held - identity.flatten(1)).norm() / (maps - identity).norm()
+        assert 0.1 < share < 0.9
+    greys = torch.linspace(0, 1, 8).expand(3, 1, 8).contiguous()
+    rendered = Grade(held_back(falling.flatten(1), content)[None]).apply(greys, torch.ones(1, 1, 8))
+    assert (rendered.mean((0, 1)).diff() > 0).all()

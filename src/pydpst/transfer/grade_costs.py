@@ -18,6 +18,9 @@ _LEAST_NOISE = 4e-6
 _FREE_GAIN = 1.5
 # Luminance rises with the photo's at least so steeply.
 _LEAST_SLOPE = 0.1
+# A grade that was not found with these costs: how often noise may grow; what is too little of a
+# photo to judge by; and how many strengths are tried.
+_MOST_GAIN, _FEW, _STRENGTHS = 2.0, 0.01, 21
 # A direction of colour may turn round by so much at no cost.
 _LEAST_STRETCH = -0.15
 # A cast fainter than this is not seen.
@@ -52,14 +55,9 @@ class GradeCosts:
             inversion: where a direction of colour turns round more than a little.
             noise: how much more than a little the noise in flat areas grows.
         """
-        matrices = maps.view(*maps.shape[:2], 3, 4)
-        after = torch.einsum("rkij,rkj->rki", matrices[..., :3], self._colors) + matrices[..., 3]
-        rise = (KNOTS - 1) * after.mean(2).diff(dim=1)
-        slopes = self._slopes(matrices)
+        slopes = _slopes(maps, self._colors)
+        rise, gain = _rise(maps, self._colors), _gain(slopes, self._noise)
         stretch = torch.linalg.eigvalsh((slopes + slopes.mT) / 2)
-        grown = torch.einsum("rkij,rkjl,rkil->rk", slopes, self._noise, slopes)
-        own = self._noise.diagonal(dim1=2, dim2=3).sum(2)
-        gain = (grown / own).clamp_min(1e-6).sqrt()
         shares = self._shares
         return {
             "roughness": theta.diff(dim=1).square().mean(),
@@ -74,16 +72,58 @@ class GradeCosts:
             ).sum(),
         }
 
-    def _slopes(self, matrices: Tensor) -> Tensor:
-        """The derivatives (R, K - 1, 3, 3) of colours halfway between knots.
 
-        The map's own slopes, and those that come from its change along the luminance.
-        """
-        colors = _between(self._colors)
-        change = matrices.diff(dim=1)
-        moved = torch.einsum("rkij,rkj->rki", change[..., :3], colors) + change[..., 3]
-        along: Tensor = moved[..., None] * ((KNOTS - 1) / 3)
-        return _between(matrices[..., :3]) + along
+def held_back(maps: Tensor, content: Tensor) -> Tensor:
+    """A grade that was not found with these costs, at the strength at which it is a grade.
+
+    Args:
+        maps: (K, 12), of one region.
+        content: (3, H, W) in [0, 1].
+
+    Returns:
+        (K, 12): between the identity and the maps, as near to these as luminance rises with the
+        photo's, and noise of flat areas does not grow much.
+    """
+    everywhere = torch.ones_like(content[:1])
+    colors, amounts = knot_colors(content, everywhere)
+    noise, flatness = flat_noise(content, everywhere)
+    there, flat = _between(amounts) > _FEW, _between(flatness) > _FEW
+    identity = torch.eye(3, 4).flatten().to(maps)
+    weaker = maps
+    for share in torch.linspace(1, 0, _STRENGTHS).tolist():
+        weaker = identity + share * (maps - identity)
+        rise = _rise(weaker[None], colors)[there]
+        gain = _gain(_slopes(weaker[None], colors), _between(noise))[flat]
+        if (rise >= _LEAST_SLOPE).all() and (gain <= _MOST_GAIN).all():
+            break
+    return weaker
+
+
+def _rise(maps: Tensor, colors: Tensor) -> Tensor:
+    """How steeply luminance rises with the photo's from knot to knot, (R, K - 1)."""
+    matrices = maps.view(*maps.shape[:2], 3, 4)
+    after = torch.einsum("rkij,rkj->rki", matrices[..., :3], colors) + matrices[..., 3]
+    rise: Tensor = (KNOTS - 1) * after.mean(2).diff(dim=1)
+    return rise
+
+
+def _gain(slopes: Tensor, noise: Tensor) -> Tensor:
+    """How many times noise of covariances (R, K - 1, 3, 3) grows, (R, K - 1)."""
+    grown = torch.einsum("rkij,rkjl,rkil->rk", slopes, noise, slopes)
+    own = noise.diagonal(dim1=2, dim2=3).sum(2)
+    return (grown / own).clamp_min(1e-6).sqrt()
+
+
+def _slopes(maps: Tensor, colors: Tensor) -> Tensor:
+    """The derivatives (R, K - 1, 3, 3) of colours halfway between knots.
+
+    The maps' own slopes, and those that come from their change along the luminance.
+    """
+    matrices, between = maps.view(*maps.shape[:2], 3, 4), _between(colors)
+    change = matrices.diff(dim=1)
+    moved = torch.einsum("rkij,rkj->rki", change[..., :3], between) + change[..., 3]
+    along: Tensor = moved[..., None] * ((KNOTS - 1) / 3)
+    return _between(matrices[..., :3]) + along
 
 
 def _between(values: Tensor) -> Tensor:

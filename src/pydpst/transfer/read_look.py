@@ -9,6 +9,7 @@ from pydpst.photos.resizing import resize
 from pydpst.reading.correspondences import Correspondences, correspondences
 from pydpst.reading.reader import read_looks
 from pydpst.transfer.grade import Grade, knot_weights
+from pydpst.transfer.grade_costs import held_back
 
 # Looks are read from copies of this longer side, at most.
 _SIZE = 512
@@ -26,9 +27,9 @@ _PIXELS = 4096
 def look_of(photo: Tensor, style: Tensor) -> Grade:
     """The grade, of one region, that gives a photo (3, H, W) in [0, 1] the look of another."""
     content, wanted = (resize(x, _SIZE).to(photo.device) for x in (photo, style))
-    maps = read_looks(content, wanted)
+    maps = held_back(read_looks(content, wanted)[0], content)
     found = correspondences(content, wanted)
-    return Grade(maps if found is None else agreeing(maps[0], content, found)[None])
+    return Grade((maps if found is None else agreeing(maps, content, found))[None])
 
 
 def agreeing(maps: Tensor, content: Tensor, found: Correspondences) -> Tensor:
