@@ -1,6 +1,6 @@
 """Trains src/pydpst/weights/reader.safetensors, which reads the look of any photo.
 
-    python tools/train_reader.py PHOTOS OUTPUT [--steps 4600] [--seed 0] [--log FOLDER]
+    python tools/train_reader.py PHOTOS OUTPUT [--steps 6000] [--seed 0] [--log FOLDER]
 
 PHOTOS has photos/NUMBER.jpg and SOURCES.tsv; a fifth, by series, is held out, as for the scene
 head (tools/scene_data.py). OUTPUT.checkpoint lies beside OUTPUT while it trains; the same command
@@ -35,7 +35,7 @@ CHECKPOINT_STEPS, PICTURE_STEPS, HELD = 100, 500, 8
 def main(
     photos: Path,
     output: Path,
-    steps: Annotated[int, typer.Option(help="Of the optimiser.")] = 4600,
+    steps: Annotated[int, typer.Option(help="Of the optimiser.")] = 6000,
     seed: Annotated[int, typer.Option(help="Of weights, photos, cuts and looks.")] = 0,
     log: Annotated[Path | None, typer.Option(help="Folder for losses and pictures.")] = None,
 ) -> None:

@@ -23,17 +23,25 @@ _PAIRS = (
 )
 # Contents and styles of other photos.
 _SCENES = ((0, 3), (1, 2))
-# Errors of scenes are seen against what they are without any change, and this much.
-_TOLERANCE = 0.03
+# Errors of looks and of scenes are seen against what they are without any change, and this much:
+# the more it is, the more large changes count.
+_LOOK_TOLERANCE, _SCENE_TOLERANCE = 0.15, 0.03
 # Colours that are compared between scenes, and directions in which.
 _COLORS, _DIRECTIONS = 384, 12
 # Contrast may grow by so much at no cost; what rises is at least so steep.
-_FREE_GAIN, _LEAST_RISE = 1.6, 0.15
-_WEIGHTS = {"looks": 1.0, "scenes": 0.2, "gain": 0.5, "rise": 0.5, "overshoot": 2.0, "rough": 0.01}
+_FREE_GAIN, _LEAST_RISE = 1.4, 0.15
+_WEIGHTS = {
+    "looks": 1.0,
+    "scenes": 0.3,
+    "gain": 1.0,
+    "rise": 0.5,
+    "overshoot": 2.0,
+    "rough": 0.02,
+}
 
 
 def look_losses(
-    network: LookReader, batch: Batch, generator: torch.Generator, half: bool, tolerance: float
+    network: LookReader, batch: Batch, generator: torch.Generator, half: bool
 ) -> dict[str, Tensor]:
     """The losses of a step, scalars by name, and their weighted sum as total.
 
@@ -42,8 +50,6 @@ def look_losses(
         batch: what it is shown.
         generator: chooses which colours are compared.
         half: whether to encode in bfloat16.
-        tolerance: errors of looks are seen against what they are without any change, and this much;
-            the more it is, the more large changes count.
     """
     with torch.autocast(batch.shown.device.type, torch.bfloat16, enabled=half):
         reading = network.read(batch.shown.flatten(0, 1))
@@ -53,7 +59,7 @@ def look_losses(
             _at(reading, contents), _at(reading, styles), shares[contents], shares[styles]
         )
     known = len(_PAIRS) * PHOTOS
-    looks, overshoot = _look_error(batch, maps[:known], contents[:known], tolerance)
+    looks, overshoot = _look_error(batch, maps[:known], contents[:known])
     scenes, more_overshoot = _scene_error(
         batch, maps[known:], contents[known:], styles[known:], generator
     )
@@ -88,9 +94,7 @@ def _rendered(maps: Tensor, images: Tensor) -> Tensor:
     return grade_apply(maps[:, None].contiguous(), ones, images.contiguous())
 
 
-def _look_error(
-    batch: Batch, maps: Tensor, contents: Tensor, tolerance: float
-) -> tuple[Tensor, Tensor]:
+def _look_error(batch: Batch, maps: Tensor, contents: Tensor) -> tuple[Tensor, Tensor]:
     """How far results are from the truth, over how far the contents are; and what is out of range.
 
     Every second pixel of every second row is looked at.
@@ -110,7 +114,7 @@ def _look_error(
     untouched = ((oklab(before) - truth).square().sum(1).sqrt() * mask).sum((1, 2)) / area
     error = ((oklab(result) - truth).square().sum(1) + 1e-6).sqrt()
     error = (error * mask).sum((1, 2)) / area
-    return (error / (untouched + tolerance)).mean(), overshoot
+    return (error / (untouched + _LOOK_TOLERANCE)).mean(), overshoot
 
 
 def _scene_error(
@@ -138,7 +142,7 @@ def _scene_error(
     target = ordered(wanted)
     distance = (ordered(oklab(result)) - target).abs().mean((1, 2))
     untouched = (ordered(oklab(before)) - target).abs().mean((1, 2))
-    return (distance / (untouched + _TOLERANCE)).mean(), (raw - result).square().mean()
+    return (distance / (untouched + _SCENE_TOLERANCE)).mean(), (raw - result).square().mean()
 
 
 def _map_costs(maps: Tensor) -> dict[str, Tensor]:

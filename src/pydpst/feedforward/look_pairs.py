@@ -53,7 +53,6 @@ def look_batch(
     maps: Sequence[Tensor],
     seed: int,
     step: int,
-    faint_share: float = 0.35,
 ) -> Batch:
     """What step number `step` learns from.
 
@@ -62,7 +61,6 @@ def look_batch(
         maps: for each photo the probabilities of kinds of thing, (G, h, w).
         seed: of the training.
         step: from 0; the result depends on nothing else.
-        faint_share: how many of the looks are faint.
     """
     generator = random_generator(seed, 3, step)
     height, width = SHAPES[step % len(SHAPES)]
@@ -81,7 +79,7 @@ def look_batch(
         parts.append(both_planes[:2])
         masks.append(both_planes[2:, 0])
     bases = torch.stack(parts, 1)
-    looks = random_looks(3 * PHOTOS, generator, faint_share)
+    looks = random_looks(3 * PHOTOS, generator)
     untouched = torch.rand(PHOTOS, generator=generator) < _UNTOUCHED
     looks.strength[:PHOTOS][untouched] = 0
     first, second, third = (looks[torch.arange(k * PHOTOS, (k + 1) * PHOTOS)] for k in range(3))

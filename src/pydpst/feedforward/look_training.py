@@ -28,11 +28,7 @@ from pydpst.photos.writing import write_whole
 from pydpst.reading.network import LookReader
 from pydpst.regions.scene import scene_probabilities
 
-_RATE, _WARM_UP = 1.5e-3, 200
-# At first faint looks count as much as strong ones; after this share of the steps strong ones count
-# more (see `look_losses`), fewer are faint, and steps are larger again.
-_LATER = 0.435
-_TOLERANCES, _FAINT_SHARES, _RATES = (0.03, 0.15), (0.35, 0.2), (1.0, 1.6)
+_RATE, _WARM_UP = 2e-3, 200
 # The running average of the weights is what is kept (Polyak and Juditsky 1992).
 _AVERAGE = 0.998
 
@@ -74,21 +70,14 @@ class ReaderTraining:
 
     def advance(self) -> dict[str, float]:
         """Takes one step; the losses before it."""
-        later = self.step >= _LATER * self.steps
-        faint_share = _FAINT_SHARES[later]
-        batch = look_batch(self.photos, self.maps, self.seed, self.step, faint_share)
+        batch = look_batch(self.photos, self.maps, self.seed, self.step)
         warm_up = min(1.0, (self.step + 1) / _WARM_UP)
-        rate = (
-            _RATES[later]
-            * _RATE
-            * warm_up
-            * (0.5 + 0.5 * math.cos(math.pi * self.step / self.steps))
-        )
+        rate = _RATE * warm_up * (0.5 + 0.5 * math.cos(math.pi * self.step / self.steps))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()
         generator = random_generator(self.seed, 4, self.step)
-        losses = look_losses(self.network, batch, generator, self.half, _TOLERANCES[later])
+        losses = look_losses(self.network, batch, generator, self.half)
         losses["total"].backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()

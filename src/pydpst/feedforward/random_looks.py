@@ -13,8 +13,8 @@ from pydpst.photos.color_spaces import linear_of, oklab, oklab_inverse, srgb_of
 
 # Points of a tone curve, and cells a side of a smooth table of colours.
 _CURVE, _TABLE = 7, 4
-# How strong faint looks are.
-_FAINT = 0.1, 0.5
+# How many looks are faint, and how strong those are.
+_FAINT_SHARE, _FAINT = 0.2, (0.1, 0.5)
 _GREY_SHARE = 0.04
 
 
@@ -84,7 +84,7 @@ class Looks:
         return F.grid_sample(self.table, places, align_corners=True)[:, :, 0]
 
 
-def random_looks(count: int, generator: torch.Generator, faint_share: float = 0.35) -> Looks:
+def random_looks(count: int, generator: torch.Generator) -> Looks:
     """Draws looks; each has only some of the means, and a share are faint."""
     draw = _Draw(count, generator)
     exposure = draw.some(0.6, 1, 1) * 0.7 * draw.normal(1, 1)
@@ -102,7 +102,7 @@ def random_looks(count: int, generator: torch.Generator, faint_share: float = 0.
     twist = 0.15 * draw.some(0.3, 1) * draw.normal(5)
     table = draw.some(0.3, 1, 1, 1, 1) * 0.05 * draw.normal(3, _TABLE, _TABLE, _TABLE)
     low, high = _FAINT
-    faint = draw.some(faint_share) > 0
+    faint = draw.some(_FAINT_SHARE) > 0
     strength = torch.where(faint, low + (high - low) * draw.uniform(), 0.6 + 0.5 * draw.uniform())
     return Looks(light, curves, tints, chroma, twist, table, strength)
 
