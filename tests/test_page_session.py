@@ -162,7 +162,7 @@ def test_two_huge_photos_are_refused_together(home: Path, monkeypatch: pytest.Mo
     with pytest.raises(ValueError, match=r"the photos need .* GB of memory, and there are"):
         session.take("style", home / "two.png")
     monkeypatch.setattr(planning, "_free_memory", lambda: 5e9)
-    with pytest.raises(ValueError, match=r"the photo image needs 6\.\d GB of memory"):
+    with pytest.raises(ValueError, match=r"the photo image needs \d+\.\d GB of memory"):
         session.take("photo", home / "two.png")
     assert loaded == ["content"], "what does not fit is not read"
     assert set(session.photos) == {"content"}
