@@ -150,7 +150,9 @@ def test_both_photos_together_must_fit(night: Tensor, monkeypatch: pytest.Monkey
     planning.check_can_be_read(huge, "the photo")
     assert pydpst.plan(huge, night).size >= 256
     assert pydpst.plan(night, huge).size == 1024, "a smaller one would need as much"
-    with pytest.raises(ValueError, match=r"photos need \d+\.\d GB of memory, and there are \d+\.\d GB"):
+    with pytest.raises(
+        ValueError, match=r"photos need \d+\.\d GB of memory, and there are \d+\.\d GB"
+    ):
         pydpst.plan(huge, huge)
     monkeypatch.setattr(planning, "_free_memory", lambda: 5e9)
     with pytest.raises(ValueError, match=r"the photo needs \d+\.\d GB of memory, and there are"):
