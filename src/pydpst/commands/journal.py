@@ -77,7 +77,9 @@ class Journal:
 
     def is_done(self, photo: Path, result: Path) -> bool:
         """Whether a result is there, whole, and of the photo as it is now."""
-        record = self._records.get(self._name(result), {})
+        record = self._records.get(self._name(result))
+        if not record:  # nothing of a new folder needs to be read
+            return False
         try:
             return record == {"photo": checksum_of(photo), "sha256": checksum_of(result)}
         except ValueError:

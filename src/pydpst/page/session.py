@@ -303,7 +303,8 @@ def _said_of(*paths: Path) -> Iterator[None]:
 
 def _with_size(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options as the command line has them, where the default size is left to the memory."""
-    return {**options, "size": None if options.get("size") == DEFAULT_SIZE else options["size"]}
+    size = options.get("size")
+    return {**options, "size": None if size == DEFAULT_SIZE else size}
 
 
 @lru_cache

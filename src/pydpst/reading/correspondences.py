@@ -29,7 +29,7 @@ _LEAST_CONTRAST, _LEAST_CORRELATION, _LEAST_PLACED = 0.008, 0.8, 0.85
 _NEIGHBOURS, _NEAR = 3, 1.5
 # Matches of one displacement, to so many pixels and this share of the distance between them.
 _FAR, _STRETCH = 3.0, 0.05
-# Fewer of them are chance: unrelated photos have 13 at most among the dense ones.
+# Fewer of them are chance.
 _LEAST_MATCHES = 24
 # How far a match may be moved when it is placed.
 _MOVE = 4
@@ -53,6 +53,9 @@ class Correspondences:
     places: Tensor
     style_places: Tensor
 
+    def __getitem__(self, index: Tensor) -> Correspondences:
+        return Correspondences(*(x[index] for x in vars(self).values()))
+
 
 @torch.no_grad()
 def correspondences(content: Tensor, style: Tensor) -> Correspondences | None:
@@ -65,22 +68,21 @@ def correspondences(content: Tensor, style: Tensor) -> Correspondences | None:
     Returns:
         Colours in both; None where nothing or too little is in both.
     """
-    fine = _sized(content, 1.0)
-    mine = _Lightness(fine)
+    mine = _View(content, 1.0)
     most, chosen = _LEAST_MATCHES // (_SPARSE // _DENSE) ** 2, None
     for scale in _SCALES:
-        fine_style = _sized(style, scale)
-        found = len(_matches(mine, _Lightness(fine_style), _SPARSE)[0])
+        theirs = _View(style, scale)
+        found = len(_matches(mine, theirs, _SPARSE)[0])
         if found > most:
-            most, chosen = found, fine_style
+            most, chosen = found, theirs
         if found > 2 * _LEAST_MATCHES:
             break
     if chosen is None:
         return None
-    matches = _matches(mine, _Lightness(chosen), _DENSE)
+    matches = _matches(mine, chosen, _DENSE)
     if len(matches[0]) < _LEAST_MATCHES:
         return None
-    return _placed(fine, chosen, *(2 * x for x in matches))
+    return _placed(mine, chosen, *(2 * x for x in matches))
 
 
 def _sized(photo: Tensor, scale: float) -> Tensor:
@@ -92,12 +94,13 @@ def _sized(photo: Tensor, scale: float) -> Tensor:
     return F.interpolate(photo[None], size, mode="bilinear", antialias=True)[0]
 
 
-class _Lightness:
-    """The lightness that is searched, as patches without their mean and of length 1."""
+class _View:
+    """A photo, its lightness, and the patches of that at half the size, in which is searched."""
 
-    def __init__(self, fine: Tensor) -> None:
-        coarse = F.avg_pool2d(oklab(fine[None])[:, :1], 2)[0, 0]
-        self.patches, self.contrast = _patches(coarse, _PATCH)
+    def __init__(self, photo: Tensor, scale: float) -> None:
+        self.photo = _sized(photo, scale)
+        self.lightness = oklab(self.photo[None])[0, 0]
+        self.patches, self.contrast = _patches(F.avg_pool2d(self.lightness[None], 2)[0], _PATCH)
 
 
 def _patches(lightness: Tensor, size: int) -> tuple[Tensor, Tensor]:
@@ -112,7 +115,7 @@ def _patches(lightness: Tensor, size: int) -> tuple[Tensor, Tensor]:
     return patches / (deviation[..., None] * size + 1e-6), deviation
 
 
-def _matches(content: _Lightness, style: _Lightness, stride: int) -> tuple[Tensor, Tensor]:
+def _matches(content: _View, style: _View, stride: int) -> tuple[Tensor, Tensor]:
     """The corners of patches that match, and agree on where, in both photos: (N, 2), (N, 2)."""
     mine, contrast = content.patches[::stride, ::stride], content.contrast[::stride, ::stride]
     theirs = style.patches
@@ -151,15 +154,14 @@ def _agreement(displacement: Tensor, corner: Tensor) -> Tensor:
 
 
 def _placed(
-    content: Tensor, style: Tensor, corners: Tensor, places: Tensor
+    content: _View, style: _View, corners: Tensor, places: Tensor
 ) -> Correspondences | None:
     """Colours of matches whose corners in both photos, (N, 2), are about right."""
     size = 2 * _PATCH
-    mine, theirs = (oklab(x[None])[0, 0] for x in (content, style))
-    limits = places.new_tensor(theirs.shape) - size
+    limits = places.new_tensor(style.lightness.shape) - size
     starts = (places - _MOVE).clamp_min(0).minimum(limits - 2 * _MOVE)
-    own, _ = _patches(_windows(mine, corners, size), size)
-    around, _ = _patches(_windows(theirs, starts, size + 2 * _MOVE), size)
+    own, _ = _patches(_windows(content.lightness, corners, size), size)
+    around, _ = _patches(_windows(style.lightness, starts, size + 2 * _MOVE), size)
     correlation = (around * own).sum(-1)
     found, best = correlation.flatten(1).max(1)
     across = correlation.shape[2]
@@ -168,8 +170,8 @@ def _placed(
     if kept.sum() < _LEAST_MATCHES:
         return None
     of_content, of_style = (
-        _sampled(photo, at[kept], size)
-        for photo, at in ((content, corners), (style, starts + moves))
+        _sampled(view.photo, at[kept], size)
+        for view, at in ((content, corners), (style, starts + moves))
     )
     return Correspondences(of_content[0], of_style[0], of_content[1], of_style[1])
 

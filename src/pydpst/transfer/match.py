@@ -18,10 +18,7 @@ from pydpst.transfer.export_look import table_of
 from pydpst.transfer.finish import check_strength
 from pydpst.transfer.full_size import given_to_photo, graded
 from pydpst.transfer.grade import Grade
-from pydpst.transfer.read_look import look_of
-
-# Looks are read from copies of this longer side, at most.
-_SIZE = 512
+from pydpst.transfer.read_look import READ_SIZE, look_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +89,7 @@ def match(
 
 def matched(photo: Photo, style: Tensor, strength: float, device: torch.device) -> Match:
     """As `match`, of photos that are read already."""
-    content = resize(photo.pixels, _SIZE).to(device)
+    content = resize(photo.pixels, READ_SIZE).to(device)
     grade = look_of(content, style)
     one = torch.ones_like(content[:1])
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from torch import Tensor
 
 from pydpst.ops import grade_apply
 from pydpst.reading.correspondences import Correspondences, correspondences
 from pydpst.reading.reader import read_looks
-from pydpst.transfer.read_look import agreeing
+from pydpst.transfer.read_look import OUTLYING, agreeing
 
-# Errors beyond this count only so much: they may be wrong matches.
-_OUTLYING = 0.05
 # Of the matches, so many must be in regions that go together.
 _LEAST_TOGETHER = 0.5
 
@@ -37,10 +33,10 @@ class Matches:
         return agreeing(read_looks(content, style)[0], content, self._found)
 
     def loss(self, maps: Tensor) -> Tensor:
-        """The mean squared error of maps (R, K, 12)."""
+        """The mean squared error of maps (R, K, 12); beyond `OUTLYING` it counts only so much."""
         result = grade_apply(maps[None], self._masks, self._colors)
         errors = (result - self._wanted * self._masks.sum(1, keepdim=True)).square().sum(1)
-        return (errors / (1 + errors / _OUTLYING**2)).mean()
+        return (errors / (1 + errors / OUTLYING**2)).mean()
 
 
 def find_matches(
@@ -64,8 +60,7 @@ def find_matches(
     together = (pairs[0] * pairs[1]).sum(0) > 0.5
     if together.double().mean() < _LEAST_TOGETHER:
         return None
-    kept = (x[together] for x in vars(found).values())
-    return Matches(replace(found, **dict(zip(vars(found), kept, strict=True))), masks)
+    return Matches(found[together], masks)
 
 
 def _at(masks: Tensor, places: Tensor) -> Tensor:

@@ -12,10 +12,10 @@ from pydpst.transfer.grade import Grade, knot_weights
 from pydpst.transfer.grade_costs import held_back
 
 # Looks are read from copies of this longer side, at most.
-_SIZE = 512
+READ_SIZE = 512
 
 # Colours that differ by this much from what the others say count a quarter (Geman and McClure).
-_OUTLYING = 0.05
+OUTLYING = 0.05
 _ROUNDS = 6
 # Against the mean squared error of the matches: how far the photo's colours, neighbouring knots
 # and all entries may move from the grade that was there before.
@@ -26,7 +26,7 @@ _PIXELS = 4096
 
 def look_of(photo: Tensor, style: Tensor) -> Grade:
     """The grade, of one region, that gives a photo (3, H, W) in [0, 1] the look of another."""
-    content, wanted = (resize(x, _SIZE).to(photo.device) for x in (photo, style))
+    content, wanted = (resize(x, READ_SIZE).to(photo.device) for x in (photo, style))
     maps = held_back(read_looks(content, wanted)[0], content)
     found = correspondences(content, wanted)
     return Grade((maps if found is None else agreeing(maps, content, found))[None])
@@ -62,7 +62,7 @@ def agreeing(maps: Tensor, content: Tensor, found: Correspondences) -> Tensor:
             weighted.T @ seen / len(seen) + held, weighted.T @ wanted / len(seen)
         )
         errors = (wanted - seen @ change).square().sum(1, keepdim=True)
-        weights = (1 + errors / _OUTLYING**2) ** -2
+        weights = (1 + errors / OUTLYING**2) ** -2
     return _as_maps(before + change).to(maps)
 
 
