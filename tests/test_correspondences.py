@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import evening, halves
 from torch import Tensor
 
 import pydpst
@@ -21,16 +22,6 @@ NAMES = ("city_day", "lake", "autumn_meadow")
 @pytest.fixture(scope="module")
 def photos(city_day: Path) -> list[Tensor]:
     return [resize(pydpst.load_image(city_day.with_name(f"{name}.jpg")), 512) for name in NAMES]
-
-
-def evening(image: Tensor) -> Tensor:
-    light = image**2.2 * torch.tensor([1.35, 1.05, 0.68]).view(3, 1, 1)
-    return light.clamp(0, 1) ** (1 / 2.2)
-
-
-def halves(photo: Tensor, share: float = 0.55) -> tuple[Tensor, Tensor]:
-    width = round(share * photo.shape[2])
-    return photo[..., :width], photo[..., -width:]
 
 
 @pytest.mark.parametrize("scale", [1.0, 1.5, 0.7])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Run
+from conftest import Run, evening, halves
 from PIL import Image
 
 import pydpst
@@ -29,17 +29,12 @@ def test_the_same_photo_stays_as_it_is(pair: tuple[torch.Tensor, torch.Tensor]) 
 def test_a_known_look_is_read(city_day: Path) -> None:
     """The left of photos like their right in the light of an evening."""
 
-    def look(image: torch.Tensor) -> torch.Tensor:
-        light = image**2.2 * torch.tensor([1.35, 1.05, 0.68]).view(3, 1, 1)
-        return light.clamp(0, 1) ** (1 / 2.2)
-
     errors, untouched = 0.0, 0.0
     for name in ("city_day", "lake", "autumn_meadow"):
         photo = resize(pydpst.load_image(city_day.with_name(f"{name}.jpg")), 512)
-        width = round(0.55 * photo.shape[2])
-        left, right = photo[..., :width], photo[..., -width:]
-        errors += float((pydpst.match(left, look(right)).image - look(left)).abs().mean())
-        untouched += float((left - look(left)).abs().mean())
+        left, right = halves(photo)
+        errors += float((pydpst.match(left, evening(right)).image - evening(left)).abs().mean())
+        untouched += float((left - evening(left)).abs().mean())
     assert errors < 0.75 * untouched
 
 

@@ -7,18 +7,16 @@ import re
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import PHOTOS, Run
+from conftest import PHOTOS, Run, blank_png
 from PIL import Image
 
 from pydpst.page.session import Session
@@ -309,7 +307,7 @@ def test_broken_uploads_say_so(visit: Callable[[], Any], photos: Path, tmp_path:
         "text.jpg": (b"no photo at all", "text.jpg is not an image"),
         "half.jpg": (whole[: len(whole) // 2], "half.jpg cannot be decoded"),
         "bomb.png": (bomb(), "bomb.png has more than"),
-        "<b>.png": (png(8, 8), "8×8 pixels; each side must have at least 16"),
+        "<b>.png": (blank_png(8, 8), "8×8 pixels; each side must have at least 16"),
     }
     page = visit()
     for name, (data, sentence) in broken.items():
@@ -325,22 +323,8 @@ def test_broken_uploads_say_so(visit: Callable[[], Any], photos: Path, tmp_path:
     page.get_by_text(re.compile("regions? found")).wait_for()
 
 
-def png(width: int, height: int) -> bytes:
-    """A black picture, however large, in few bytes."""
-    parts = [
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)),
-        (b"IDAT", zlib.compress(bytes((width // 8 + 1) * height), 9)),
-        (b"IEND", b""),
-    ]
-    chunks = [
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in parts
-    ]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
-
-
 def bomb() -> bytes:
-    return png(20000, 20000)
+    return blank_png(20000, 20000)
 
 
 @needs_browser

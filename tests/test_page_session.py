@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import struct
-import zlib
 from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
 import pytest
 import torch
-from conftest import PHOTOS, Run
+from conftest import PHOTOS, Run, blank_png
 from PIL import Image
 
 from pydpst.transfer import planning
@@ -166,17 +164,3 @@ def test_two_huge_photos_are_refused_together(home: Path, monkeypatch: pytest.Mo
         session.take("photo", home / "two.png")
     assert loaded == ["content"], "what does not fit is not read"
     assert set(session.photos) == {"content"}
-
-
-def blank_png(width: int, height: int) -> bytes:
-    """A black picture, however large, in few bytes."""
-    parts = [
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)),
-        (b"IDAT", zlib.compress(bytes((width // 8 + 1) * height), 9)),
-        (b"IEND", b""),
-    ]
-    chunks = [
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in parts
-    ]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
