@@ -156,18 +156,19 @@ inline void check_grade_pixels(const Tensor& masks, const Tensor& image) {
 inline void check_grade(const Tensor& maps, const Tensor& masks, const Tensor& image) {
   check_grade_pixels(masks, image);
   STD_TORCH_CHECK(
-      maps.dim() == 4 && maps.size(0) == image.size(0) && maps.size(1) == masks.size(1) &&
-          maps.size(2) > 0 && maps.size(3) == 12,
-      "maps must have the shape (B, R, K, 12), B and R those of masks and K at least 1");
+      maps.dim() == 5 && maps.size(0) == image.size(0) && maps.size(1) == masks.size(1) &&
+          (maps.size(2) == 1 || maps.size(2) == 7) && maps.size(3) > 0 && maps.size(4) == 12,
+      "maps must have the shape (B, R, 1 or 7, K, 12), B and R those of masks and K at least 1");
   STD_TORCH_CHECK(maps.scalar_type() == image.scalar_type() && maps.is_cuda() == image.is_cuda() &&
                       maps.get_device_index() == image.get_device_index(),
                   "maps must have the image's dtype and device");
 }
 
 inline void check_grade_maps_gradient(const Tensor& grad, const Tensor& masks, const Tensor& image,
-                                      int64_t knots) {
+                                      int64_t hues, int64_t knots) {
   check_grade_pixels(masks, image);
   check_grad(grad, image);
+  STD_TORCH_CHECK(hues == 1 || hues == 7, "hues must be 1 or 7, got ", hues);
   STD_TORCH_CHECK(knots >= 1, "knots must be at least 1, got ", knots);
 }
 

@@ -48,13 +48,14 @@ STABLE_TORCH_LIBRARY(pydpst, library) {
   // and applied to a strip (B, 3, H, W) of it, whose first row is top.
   library.def("affine_maps_apply(Tensor maps, Tensor image, int top, int height) -> Tensor");
   // What a colour grade by region changes: the sum over the regions of masks (B, R, H, W) times
-  // maps (B, R, K, 12), 3×4 matrices by rows at K knots of the mean channel, of an image
-  // (B, 3, H, W); see grade.h. The image itself is added if add.
+  // maps (B, R, hues, K, 12), 3×4 matrices by rows for 1 or 7 hues at K knots of the mean channel,
+  // of an image (B, 3, H, W); see grade.h. The image itself is added if add.
   library.def("grade_change(Tensor maps, Tensor masks, Tensor image, bool add) -> Tensor");
   // The gradients of its result, times grad (B, 3, H, W): in the maps, in which it is linear, so
-  // that only their number of knots matters; and in the masks and the image.
+  // that only their numbers of hues and knots matter; and in the masks and the image.
   library.def(
-      "grade_change_maps_gradient(Tensor grad, Tensor masks, Tensor image, int knots) -> Tensor");
+      "grade_change_maps_gradient(Tensor grad, Tensor masks, Tensor image, int hues, int knots) -> "
+      "Tensor");
   library.def(
       "grade_change_pixel_gradients(Tensor grad, Tensor maps, Tensor masks, Tensor image, bool "
       "add) "

@@ -168,10 +168,10 @@ Tensor grade_change(const Tensor& maps, const Tensor& masks, const Tensor& image
 
 template <typename Backend>
 Tensor grade_change_maps_gradient(const Tensor& grad, const Tensor& masks, const Tensor& image,
-                                  int64_t knots) {
-  check_grade_maps_gradient(grad, masks, image, knots);
+                                  int64_t hues, int64_t knots) {
+  check_grade_maps_gradient(grad, masks, image, hues, knots);
   const typename Backend::Device device(image);
-  Tensor out = torch::stable::new_empty(image, {image.size(0), masks.size(1), knots, 12});
+  Tensor out = torch::stable::new_empty(image, {image.size(0), masks.size(1), hues, knots, 12});
   for_type(image, [&]<typename S>() {
     Backend::template maps_gradient<S>(contiguous(grad), contiguous(masks), contiguous(image), out);
   });

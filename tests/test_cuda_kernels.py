@@ -222,25 +222,27 @@ def grade_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "shape",
     [
-        # batch, regions, knots, height, width, whether to add the image
-        (2, 3, 8, 13, 11, 1),
-        (1, 2, 5, 70, 67, 0),  # pixels of a second part
-        (1, 1, 1, 9, 5, 1),
-        (1, 2, 2, 1, 1, 0),
-        (2, 0, 3, 4, 3, 1),
+        # batch, regions, hues, knots, height, width, whether to add the image
+        (2, 3, 1, 8, 13, 11, 1),
+        (1, 2, 1, 5, 70, 67, 0),  # pixels of a second part
+        (1, 1, 1, 1, 9, 5, 1),
+        (1, 2, 1, 2, 1, 1, 0),
+        (2, 0, 1, 3, 4, 3, 1),
+        (2, 3, 7, 8, 13, 11, 1),
+        (1, 2, 7, 5, 70, 67, 0),
     ],
     ids=str,
 )
 def test_grade_kernels_equal_the_reference(
     grade_kernels: Path, shape: tuple[int, ...], dtype: torch.dtype
 ) -> None:
-    batch, regions, knots, height, width, add = shape
+    batch, regions, hues, knots, height, width, add = shape
     generator = torch.Generator().manual_seed(0)
 
     def rand(*shape: int) -> Tensor:
         return torch.rand(shape, dtype=torch.float64, generator=generator).to(dtype)
 
-    arguments = [rand(batch, regions, knots, 12), rand(batch, regions, height, width)]
+    arguments = [rand(batch, regions, hues, knots, 12), rand(batch, regions, height, width)]
     arguments.append(1.4 * rand(batch, 3, height, width) - 0.2)
     grad = rand(batch, 3, height, width)
     leaves = [argument.double().requires_grad_() for argument in arguments]
@@ -248,7 +250,7 @@ def test_grade_kernels_equal_the_reference(
     if not add:
         out = out - leaves[2]
     want = [out.detach(), *torch.autograd.grad(out, leaves, grad.double())]
-    request = struct.pack("5q", batch, regions, knots, height * width, add)
+    request = struct.pack("6q", batch, regions, hues, knots, height * width, add)
     have = run(grade_kernels, request, dtype, *arguments, grad).view(dtype)
     tolerance = 1e-12 if dtype == torch.float64 else 1e-5
     for one, other in zip(have.split([other.numel() for other in want]), want, strict=True):

@@ -33,7 +33,7 @@ def want_product(image: Tensor, p: Tensor) -> Tensor:
 
 IMAGE, P = rand(1, 3, 4, 5), rand(1, 2, 4, 5, seed=1)
 GRID, GUIDE, PHOTO = rand(1, 12, 2, 2, 3), rand(1, 3, 4, seed=1), rand(1, 3, 3, 4, seed=2)
-MAPS, MASKS = rand(1, 2, 3, 12), rand(1, 2, 3, 4, seed=1)
+MAPS, MASKS = rand(1, 2, 7, 3, 12), rand(1, 2, 3, 4, seed=1)
 
 # The operator, its reference, all arguments, and which of them forward mode may differentiate.
 CASES = {
@@ -161,7 +161,7 @@ RAW = {
     "bilateral_slice_apply": (GRID, GUIDE, PHOTO),
     "bilateral_slice_apply_backward": (PHOTO, GRID, GUIDE, PHOTO),
     "grade_change": (MAPS, MASKS, PHOTO, True),
-    "grade_change_maps_gradient": (PHOTO, MASKS, PHOTO, 3),
+    "grade_change_maps_gradient": (PHOTO, MASKS, PHOTO, 7, 3),
     "grade_change_pixel_gradients": (PHOTO, MAPS, MASKS, PHOTO, True),
     "affine_maps_apply": (rand(1, 12, 2, 2), PHOTO, 0, 3),
     "ellpack_matvec": (rand(5, 2, 2, 2), torch.arange(10).view(5, 2) % 4, rand(1, 4, 2)),

@@ -14,15 +14,20 @@ from pydpst.ops.grade import grade_apply, grade_change
 Function = Callable[..., Tensor]
 
 CASES = [
-    # batch, regions, knots, height, width
-    (1, 3, 8, 45, 77),
-    (2, 2, 5, 33, 64),
-    (1, 4, 1, 9, 20),  # maps that do not depend on the mean
-    (1, 1, 2, 150, 130),  # a second part
-    (1, 2, 40, 17, 31),  # knots of several vectors
-    (2, 0, 3, 5, 7),
-    (1, 2, 8, 1, 1),
-    (0, 2, 8, 3, 4),
+    # batch, regions, hues, knots, height, width
+    (1, 3, 1, 8, 45, 77),
+    (2, 2, 1, 5, 33, 64),
+    (1, 4, 1, 1, 9, 20),  # maps that do not depend on the mean
+    (1, 1, 1, 2, 150, 130),  # a second part
+    (1, 2, 1, 40, 17, 31),  # knots of several vectors
+    (2, 0, 1, 3, 5, 7),
+    (1, 2, 1, 8, 1, 1),
+    (0, 2, 1, 8, 3, 4),
+    (2, 3, 7, 8, 45, 77),
+    (1, 2, 7, 1, 150, 130),
+    (1, 2, 7, 40, 17, 31),
+    (2, 0, 7, 3, 5, 7),
+    (0, 2, 7, 8, 3, 4),
 ]
 
 
@@ -32,10 +37,10 @@ def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Te
 
 
 def inputs(
-    batch: int, regions: int, knots: int, height: int, width: int
+    batch: int, regions: int, hues: int, knots: int, height: int, width: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Maps, masks that need not sum to 1, and an image that also leaves [0, 1]."""
-    maps = 2 * random(batch, regions, knots, 12) - 1
+    maps = 2 * random(batch, regions, hues, knots, 12) - 1
     masks = random(batch, regions, height, width, seed=1)
     masks = masks * (masks > 0.4)
     return maps, masks, 2 * random(batch, 3, height, width, seed=2) - 0.5
@@ -61,13 +66,14 @@ def test_equals_the_reference(case: tuple[int, ...], dtype: torch.dtype) -> None
         assert (one.double() - other).norm() <= tolerance * max(1, other.norm())
 
 
-def test_gradcheck() -> None:
-    arguments = tuple(argument.requires_grad_() for argument in inputs(2, 2, 3, 3, 4))
+@pytest.mark.parametrize("hues", [1, 7])
+def test_gradcheck(hues: int) -> None:
+    arguments = tuple(argument.requires_grad_() for argument in inputs(2, 2, hues, 3, 3, 4))
     assert torch.autograd.gradcheck(grade_apply, arguments)
 
 
 def test_second_derivatives_in_maps() -> None:
-    maps, masks, image = inputs(1, 2, 3, 3, 4)
+    maps, masks, image = inputs(1, 2, 7, 3, 3, 4)
     maps.requires_grad_()
     assert torch.autograd.gradgradcheck(lambda maps: grade_apply(maps, masks, image), maps)
 
@@ -79,8 +85,28 @@ def test_second_derivatives_in_maps() -> None:
     torch.testing.assert_close(have, want)
 
 
+def test_one_map_is_the_same_map_for_all_hues() -> None:
+    maps, masks, image = inputs(2, 3, 1, 8, 21, 34)
+    want = grade_apply(maps[:, :, 0], masks, image)
+    assert torch.equal(grade_apply(maps, masks, image), want)
+    torch.testing.assert_close(grade_apply(maps.expand(-1, -1, 7, -1, -1), masks, image), want)
+
+
+def test_each_hue_has_its_own_map() -> None:
+    hues = torch.tensor(
+        [[1.0, 0, 0], [1, 1, 0], [0, 1, 0], [0, 1, 1], [0, 0, 1], [1, 0, 1], [0.3, 0.3, 0.3]]
+    )
+    maps = torch.zeros(1, 1, 7, 2, 3, 4)
+    maps[..., 3] = torch.arange(7.0).view(7, 1, 1)  # a flat colour, the number of the hue
+    image = torch.cat([hues, torch.tensor([[0.8, 0.5, 0.4], [0.6, 0.4, 0.35]])]).T[None, :, None]
+    have = grade_apply(maps.flatten(-2), torch.ones(1, 1, 1, 9), image)[0, :, 0]
+    # of the last two: 0.3 of red, 0.1 of yellow and 0.1 of grey; 0.2, 0.05 and 0.25
+    mixed = torch.tensor([0 + 0.1 + 6 * 0.1, 0 + 0.05 + 6 * 0.25]) / 0.5
+    torch.testing.assert_close(have, torch.cat([torch.arange(7.0), mixed]).expand(3, -1))
+
+
 def test_mixed_second_derivatives_are_right_or_refused() -> None:
-    maps, masks, image = (argument.requires_grad_() for argument in inputs(1, 2, 3, 3, 4))
+    maps, masks, image = (argument.requires_grad_() for argument in inputs(1, 2, 7, 3, 3, 4))
     for function in (grade_apply, reference.grade_apply):
         (gradient,) = torch.autograd.grad(
             function(maps, masks, image).pow(2).sum(), maps, create_graph=True
@@ -96,9 +122,10 @@ def test_mixed_second_derivatives_are_right_or_refused() -> None:
         gradient.sum().backward()
 
 
+@pytest.mark.parametrize("hues", [1, 7])
 @pytest.mark.parametrize("knots", [1, 2, 8])
-def test_identities_and_empty_masks_keep_every_bit(knots: int) -> None:
-    maps, masks, image = (argument.float() for argument in inputs(1, 2, knots, 37, 53))
+def test_identities_and_empty_masks_keep_every_bit(hues: int, knots: int) -> None:
+    maps, masks, image = (argument.float() for argument in inputs(1, 2, hues, knots, 37, 53))
     identity = torch.eye(3, 4).flatten().expand_as(maps)
     assert torch.equal(grade_apply(identity, masks, image), image)
     assert torch.equal(grade_apply(maps, masks * 0, image), image)
@@ -117,7 +144,7 @@ def test_numbers_of_two_regions() -> None:
 
 
 def test_gradient_at_white_and_black_is_that_of_the_inside() -> None:
-    maps, masks, _ = inputs(1, 2, 4, 1, 2)
+    maps, masks, _ = inputs(1, 2, 1, 4, 1, 2)
     image = torch.tensor([0.0, 1.0], dtype=torch.float64).expand(1, 3, 1, 2)
     have, want = (results(f, (maps, masks, image)) for f in (grade_apply, reference.grade_apply))
     for one, other in zip(have, want, strict=True):
@@ -125,7 +152,7 @@ def test_gradient_at_white_and_black_is_that_of_the_inside() -> None:
 
 
 def test_only_the_change() -> None:
-    maps, masks, image = inputs(1, 2, 4, 9, 8)
+    maps, masks, image = inputs(1, 2, 7, 4, 9, 8)
     identity = torch.eye(3, 4, dtype=torch.float64).flatten()
     want = results(reference.grade_apply, (maps + identity, masks, image))
     have = results(lambda *arguments: grade_change(*arguments, add=False), (maps, masks, image))
@@ -136,14 +163,14 @@ def test_only_the_change() -> None:
 
 
 def test_opcheck_and_layouts() -> None:
-    arguments = [argument.requires_grad_() for argument in inputs(2, 2, 3, 7, 9)]
+    arguments = [argument.requires_grad_() for argument in inputs(2, 2, 7, 3, 7, 9)]
     plain = [argument.detach() for argument in arguments]
     grad = random(2, 3, 7, 9, seed=5)
     library = torch.ops.pydpst
     for add in (False, True):
         torch.library.opcheck(library.grade_change, (*arguments, add))
         torch.library.opcheck(library.grade_change_pixel_gradients, (grad, *plain, add))
-    with_grad = (grad.requires_grad_(), *arguments[1:], 3)
+    with_grad = (grad.requires_grad_(), *arguments[1:], 7, 3)
     torch.library.opcheck(library.grade_change_maps_gradient, with_grad)
     strided = [argument.transpose(-1, -2).contiguous().transpose(-1, -2) for argument in plain]
     for one, other in zip(
@@ -153,7 +180,7 @@ def test_opcheck_and_layouts() -> None:
 
 
 def test_vmap_compile_and_autocast() -> None:
-    stacked = inputs(6, 2, 3, 7, 9)
+    stacked = inputs(6, 2, 7, 3, 7, 9)
     want = grade_apply(*stacked)
     have = torch.vmap(grade_apply)(*(x.unflatten(0, (3, 2)) for x in stacked))
     assert torch.equal(have.flatten(0, 1), want)
@@ -168,9 +195,10 @@ def test_vmap_compile_and_autocast() -> None:
         assert grade_apply(*(argument.bfloat16() for argument in stacked)).dtype == torch.float32
 
 
+@pytest.mark.parametrize("hues", [1, 7])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_bits_do_not_depend_on_the_number_of_threads(dtype: torch.dtype) -> None:
-    arguments = tuple(x.to(dtype) for x in inputs(1, 3, 8, 300, 211))
+def test_bits_do_not_depend_on_the_number_of_threads(dtype: torch.dtype, hues: int) -> None:
+    arguments = tuple(x.to(dtype) for x in inputs(1, 3, hues, 8, 300, 211))
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
@@ -184,12 +212,14 @@ def test_bits_do_not_depend_on_the_number_of_threads(dtype: torch.dtype) -> None
 
 
 def test_arguments_are_checked() -> None:
-    maps, masks, image = inputs(2, 3, 4, 7, 9)
+    maps, masks, image = inputs(2, 3, 7, 4, 7, 9)
     for arguments, match in [
         ((maps, masks, image[:, :2]), r"image must have the shape \(B, 3, H, W\)"),
         ((maps.half(), masks.half(), image.half()), "float32 or float64"),
         ((maps[..., :9], masks, image), r"maps must have the shape"),
         ((maps[:, :, :0], masks, image), r"maps must have the shape"),
+        ((maps[:, :, :3], masks, image), r"maps must have the shape"),
+        ((maps[:, :, :, :0], masks, image), r"maps must have the shape"),
         ((maps[:, :2], masks, image), r"maps must have the shape"),
         ((maps[:1], masks, image), r"maps must have the shape"),
         ((maps, masks[:1], image), r"masks must have the shape"),
@@ -200,6 +230,8 @@ def test_arguments_are_checked() -> None:
         with pytest.raises(RuntimeError, match=match):
             torch.ops.pydpst.grade_change(*arguments, True)
     with pytest.raises(RuntimeError, match="knots must be at least 1, got 0"):
-        torch.ops.pydpst.grade_change_maps_gradient(image, masks, image, 0)
+        torch.ops.pydpst.grade_change_maps_gradient(image, masks, image, 7, 0)
+    with pytest.raises(RuntimeError, match="hues must be 1 or 7, got 3"):
+        torch.ops.pydpst.grade_change_maps_gradient(image, masks, image, 3, 4)
     with pytest.raises(RuntimeError, match="grad must have the image's shape"):
-        torch.ops.pydpst.grade_change_maps_gradient(image[:, :2], masks, image, 4)
+        torch.ops.pydpst.grade_change_maps_gradient(image[:, :2], masks, image, 7, 4)

@@ -13,13 +13,13 @@
 namespace pydpst {
 namespace {
 
-// One sample of a batch. tables is (regions, 12, 2, padded knots): of each coefficient of D its
-// values at the knots, and how much it rises from each to the next.
+// One sample of a batch. tables is (regions, hues, 12, 2, padded knots): of each coefficient of D
+// its values at the knots, and how much it rises from each to the next.
 template <typename S>
 struct Graded {
   const S *tables, *masks, *image, *grad;
   S *out, *masks_out;
-  int64_t pixels, regions, knots, padded_knots;
+  int64_t pixels, regions, hues, knots, padded_knots;
   bool add;  // the image
 };
 
@@ -53,19 +53,20 @@ constexpr int64_t kPart = 1 << 14;
 template <typename S>
 class GradedBatch {
  public:
-  GradedBatch(const Tensor& masks, const Tensor& image, int64_t knots)
+  GradedBatch(const Tensor& masks, const Tensor& image, int64_t hues, int64_t knots)
       : masks_(masks.const_data_ptr<S>()),
         image_(image.const_data_ptr<S>()),
         samples_(image.size(0)),
         pixels_(image.size(2) * image.size(3)),
         regions_(masks.size(1)),
+        hues_(hues),
         knots_(knots),
         padded_knots_((knots + kernels.lanes - 1) / kernels.lanes * kernels.lanes) {}
 
   void read_maps(const Tensor& maps) {
-    tables_.resize(samples_ * regions_ * kCoefficients * 2 * padded_knots_);
+    tables_.resize(samples_ * regions_ * hues_ * kCoefficients * 2 * padded_knots_);
     const S* from = maps.const_data_ptr<S>();
-    for (int64_t i = 0; i < samples_ * regions_ * knots_; ++i) {
+    for (int64_t i = 0; i < samples_ * regions_ * hues_ * knots_; ++i) {
       S* table = &tables_[i / knots_ * kCoefficients * 2 * padded_knots_];
       const int64_t knot = i % knots_;
       for (int64_t c = 0; c < kCoefficients; ++c, table += 2 * padded_knots_) {
@@ -76,7 +77,7 @@ class GradedBatch {
   }
 
   Graded<S> sample(int64_t b) const {
-    return {tables_.data() + b * regions_ * kCoefficients * 2 * padded_knots_,
+    return {tables_.data() + b * regions_ * hues_ * kCoefficients * 2 * padded_knots_,
             masks_ + b * regions_ * pixels_,
             image_ + b * 3 * pixels_,
             nullptr,
@@ -84,6 +85,7 @@ class GradedBatch {
             nullptr,
             pixels_,
             regions_,
+            hues_,
             knots_,
             padded_knots_,
             false};
@@ -108,7 +110,7 @@ class GradedBatch {
 
  private:
   const S *masks_, *image_;
-  int64_t samples_, pixels_, regions_, knots_, padded_knots_;
+  int64_t samples_, pixels_, regions_, hues_, knots_, padded_knots_;
   std::vector<S> tables_;
 };
 
@@ -119,7 +121,7 @@ struct CpuGrade {
   static void change(const Tensor& maps, const Tensor& masks, const Tensor& image, bool add,
                      Tensor& out) {
     use_huge_pages(out);
-    GradedBatch<S> batch(masks, image, maps.size(2));
+    GradedBatch<S> batch(masks, image, maps.size(2), maps.size(3));
     batch.read_maps(maps);
     batch.for_parts([&](int64_t, int64_t b, int64_t begin, int64_t end) {
       Graded<S> graded = batch.sample(b);
@@ -132,8 +134,9 @@ struct CpuGrade {
   template <typename S>
   static void maps_gradient(const Tensor& grad, const Tensor& masks, const Tensor& image,
                             Tensor& out) {
-    const GradedBatch<S> batch(masks, image, out.size(2));
-    const int64_t samples = out.size(0), size = out.size(1) * out.size(2) * kCoefficients;
+    const GradedBatch<S> batch(masks, image, out.size(2), out.size(3));
+    const int64_t samples = out.size(0),
+                  size = out.size(1) * out.size(2) * out.size(3) * kCoefficients;
     std::vector<double> parts(samples * batch.parts() * size);
     batch.for_parts([&](int64_t part, int64_t b, int64_t begin, int64_t end) {
       Graded<S> graded = batch.sample(b);
@@ -153,7 +156,7 @@ struct CpuGrade {
                               const Tensor& image, bool add, Tensor& masks_out, Tensor& image_out) {
     use_huge_pages(masks_out);
     use_huge_pages(image_out);
-    GradedBatch<S> batch(masks, image, maps.size(2));
+    GradedBatch<S> batch(masks, image, maps.size(2), maps.size(3));
     batch.read_maps(maps);
     batch.for_parts([&](int64_t, int64_t b, int64_t begin, int64_t end) {
       Graded<S> graded = batch.sample(b);

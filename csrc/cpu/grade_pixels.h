@@ -28,21 +28,34 @@ PYDPST_INLINE void load_colour(const S* planes, int64_t plane, int64_t count, Ve
   PYDPST_UNROLL for (int c = 0; c < 3; ++c) { out[c] = load(planes + c * plane, count); }
 }
 
+// Whether any pixel of a vector has a share.
+template <typename S>
+PYDPST_INLINE bool any_share(const Vector<S>& share) {
+  const typename Lanes<S>::Index there = share != Vector<S>{};
+  bool result = false;
+  for (int lane = 0; lane < Lanes<S>::count; ++lane) result |= there[lane] != 0;
+  return result;
+}
+
 template <bool Fits, typename S>
 void grade_pixels(const Graded<S>& graded, int64_t begin, int64_t end) {
   constexpr int lanes = Lanes<S>::count;
   const int64_t table_size = graded.padded_knots;
   for (int64_t i = begin; i < end; i += lanes) {
     const int64_t count = std::min<int64_t>(lanes, end - i);
-    Vector<S> colour[3], change[3], matrix[kCoefficients] = {};
+    Vector<S> colour[3], change[3], hues[kHues], matrix[kCoefficients] = {};
     load_colour(graded.image + i, graded.pixels, count, colour);
+    hue_shares<S>(colour, graded.hues, hues);
     const BetweenKnots<S> at(colour, graded.knots);
-    const S* table = graded.tables;
-    for (int64_t r = 0; r < graded.regions; ++r) {
-      const Vector<S> mask = load(graded.masks + r * graded.pixels + i, count);
-      const Vector<S> rise = mask * at.fraction;
+    for (int64_t k = 0; k < graded.regions * graded.hues; ++k) {
+      const int64_t r = k / graded.hues, h = k % graded.hues;
+      const Vector<S> share = load(graded.masks + r * graded.pixels + i, count) * hues[h];
+      // Neighbours are alike: most hues are nowhere in a vector.
+      if (graded.hues > 1 && !any_share<S>(share)) continue;
+      const Vector<S> rise = share * at.fraction;
+      const S* table = graded.tables + 2 * k * kCoefficients * table_size;
       PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) {
-        matrix[c] += mask * look_up<Fits>(table, at.knot);
+        matrix[c] += share * look_up<Fits>(table, at.knot);
         matrix[c] += rise * look_up<Fits>(table + table_size, at.knot);
         table += 2 * table_size;
       }
@@ -62,33 +75,41 @@ void grade_pixel_gradients(const Graded<S>& graded, int64_t begin, int64_t end) 
   const int64_t table_size = graded.padded_knots;
   for (int64_t i = begin; i < end; i += lanes) {
     const int64_t count = std::min<int64_t>(lanes, end - i);
-    Vector<S> colour[3], gradient[3], out[3], rise = {};
+    Vector<S> colour[3], gradient[3], out[3], hues[kHues], of_hues[kHues] = {}, rise = {};
     load_colour(graded.image + i, graded.pixels, count, colour);
     load_colour(graded.grad + i, graded.pixels, count, gradient);
     PYDPST_UNROLL for (int c = 0; c < 3; ++c) { out[c] = graded.add ? gradient[c] : Vector<S>{}; }
+    hue_shares<S>(colour, graded.hues, hues);
     const BetweenKnots<S> at(colour, graded.knots);
     const S* table = graded.tables;
     for (int64_t r = 0; r < graded.regions; ++r) {
       const int64_t first = r * graded.pixels + i;
       const Vector<S> mask = load(graded.masks + first, count);
-      Vector<S> matrix[kCoefficients], slope[kCoefficients], along[4], rising[4];
-      PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) {
-        matrix[c] = look_up<Fits>(table, at.knot);
-        slope[c] = look_up<Fits>(table + table_size, at.knot);
-        table += 2 * table_size;
+      Vector<S> of_mask = {};
+      for (int64_t h = 0; h < graded.hues; ++h) {
+        Vector<S> matrix[kCoefficients], slope[kCoefficients], along[4], rising[4];
+        PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) {
+          matrix[c] = look_up<Fits>(table, at.knot);
+          slope[c] = look_up<Fits>(table + table_size, at.knot);
+          table += 2 * table_size;
+        }
+        pull_back(matrix, gradient, along);
+        pull_back(slope, gradient, rising);
+        Vector<S> of_share = along[3] + at.fraction * rising[3], of_position = rising[3];
+        const Vector<S> share = mask * hues[h];
+        PYDPST_UNROLL for (int c = 0; c < 3; ++c) {
+          along[c] += at.fraction * rising[c];
+          of_share += along[c] * colour[c];
+          of_position += rising[c] * colour[c];
+          out[c] += share * along[c];
+        }
+        rise += share * of_position;
+        of_mask += hues[h] * of_share;
+        of_hues[h] += mask * of_share;
       }
-      pull_back(matrix, gradient, along);
-      pull_back(slope, gradient, rising);
-      Vector<S> of_mask = along[3] + at.fraction * rising[3], of_position = rising[3];
-      PYDPST_UNROLL for (int c = 0; c < 3; ++c) {
-        along[c] += at.fraction * rising[c];
-        of_mask += along[c] * colour[c];
-        of_position += rising[c] * colour[c];
-        out[c] += mask * along[c];
-      }
-      rise += mask * of_position;
       store(graded.masks_out + first, of_mask, count);
     }
+    add_hue_gradient<S>(colour, graded.hues, of_hues, out);
     const Vector<S> of_mean = position_gradient<S>(colour, rise, graded.knots);
     PYDPST_UNROLL for (int c = 0; c < 3; ++c) {
       store(graded.out + c * graded.pixels + i, out[c] + of_mean, count);
@@ -103,29 +124,31 @@ constexpr int kKnots = 4, kEntries = PYDPST_VECTOR_BYTES == 64 ? 4 : 2, kVectors
 template <typename S>
 struct GradePixels {
   Vector<S> colour[kVectors][3], gradient[kVectors][3], entries[kVectors][kCoefficients];
+  Vector<S> hues[kVectors][kHues];
   int size = 0;
 };
 
-// What the pixels of one region add to the gradients of the coefficients; whether there are any.
+// What the pixels of one region and hue add to the gradients of the coefficients; whether there are
+// any.
 template <typename S>
-PYDPST_INLINE bool fill_entries(GradePixels<S>& pixels, const S* mask, int64_t count) {
+PYDPST_INLINE bool fill_entries(GradePixels<S>& pixels, const S* mask, int64_t hue, int64_t count) {
   constexpr int lanes = Lanes<S>::count;
-  typename Lanes<S>::Index any = {};
+  bool any = false;
   for (int i = 0; i < pixels.size; ++i) {
-    const Vector<S> share = load(mask + i * lanes, std::min<int64_t>(lanes, count - i * lanes));
-    any |= share != Vector<S>{};
+    const Vector<S> share =
+        load(mask + i * lanes, std::min<int64_t>(lanes, count - i * lanes)) * pixels.hues[i][hue];
+    any |= any_share<S>(share);
     Vector<S> gradient[3];
     PYDPST_UNROLL for (int c = 0; c < 3; ++c) { gradient[c] = share * pixels.gradient[i][c]; }
     PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) {
       pixels.entries[i][c] = entry_gradient(c, pixels.colour[i], gradient);
     }
   }
-  bool result = false;
-  for (int lane = 0; lane < lanes; ++lane) result |= any[lane] != 0;
-  return result;
+  return any;
 }
 
-// Adds them to the region's sums (groups of knots, 12, kKnots, lanes), each by its knots' weights.
+// Adds them to the sums of that region and hue, (groups of knots, 12, kKnots, lanes), each by its
+// knots' weights.
 template <typename S>
 PYDPST_INLINE void add_entries(const GradePixels<S>& pixels, const S* weights, int64_t groups,
                                S* sums) {
@@ -153,13 +176,14 @@ PYDPST_INLINE void add_entries(const GradePixels<S>& pixels, const S* weights, i
   }
 }
 
-// What some pixels add to the gradient in the maps: part is (regions, knots, 12).
+// What some pixels add to the gradient in the maps: part is (regions, hues, knots, 12).
 template <typename S>
 void grade_maps_gradient(const Graded<S>& graded, int64_t begin, int64_t end, double* part) {
   constexpr int lanes = Lanes<S>::count;
   const int64_t groups = (graded.knots + kKnots - 1) / kKnots;
-  const int64_t region_sums = groups * kCoefficients * kKnots * lanes;
-  std::vector<S> sums(graded.regions * region_sums), weights(kVectors * groups * kKnots * lanes);
+  const int64_t map_sums = groups * kCoefficients * kKnots * lanes;
+  const int64_t maps = graded.regions * graded.hues;
+  std::vector<S> sums(maps * map_sums), weights(kVectors * groups * kKnots * lanes);
   GradePixels<S> pixels;
   for (int64_t first = begin; first < end; first += kVectors * lanes) {
     const int64_t last = std::min(first + kVectors * lanes, end);
@@ -169,19 +193,20 @@ void grade_maps_gradient(const Graded<S>& graded, int64_t begin, int64_t end, do
       Vector<S>* colour = pixels.colour[pixels.size];
       load_colour(graded.image + i, graded.pixels, count, colour);
       load_colour(graded.grad + i, graded.pixels, count, pixels.gradient[pixels.size]);
+      hue_shares<S>(colour, graded.hues, pixels.hues[pixels.size]);
       const Vector<S> position = knot_position<S>(colour, graded.knots);
       for (int64_t knot = 0; knot < groups * kKnots; ++knot)
         store(&weights[(pixels.size * groups * kKnots + knot) * lanes],
               knot_weight<S>(position, knot));
     }
-    for (int64_t r = 0; r < graded.regions; ++r) {
-      const S* mask = graded.masks + r * graded.pixels + first;
-      // Most regions have no share in most places.
-      if (fill_entries(pixels, mask, last - first))
-        add_entries(pixels, weights.data(), groups, &sums[r * region_sums]);
+    for (int64_t k = 0; k < maps; ++k) {
+      const S* mask = graded.masks + k / graded.hues * graded.pixels + first;
+      // Most regions and hues have no share in most places.
+      if (fill_entries(pixels, mask, k % graded.hues, last - first))
+        add_entries(pixels, weights.data(), groups, &sums[k * map_sums]);
     }
   }
-  for (int64_t i = 0; i < graded.regions * graded.knots * kCoefficients; ++i) {
+  for (int64_t i = 0; i < maps * graded.knots * kCoefficients; ++i) {
     const int64_t c = i % kCoefficients, knot = i / kCoefficients % graded.knots;
     const int64_t group = i / (kCoefficients * graded.knots) * groups + knot / kKnots;
     const S* all = &sums[((group * kCoefficients + c) * kKnots + knot % kKnots) * lanes];

@@ -1,6 +1,6 @@
 // A colour grade by region. A thread has a pixel and reads the maps around its mean, which the
-// caches hold. The gradient in the maps is gathered: a block has a few knots of one region and a
-// part of the image. No atomics, so results repeat bit for bit.
+// caches hold. The gradient in the maps is gathered: a block has a few knots of one region and
+// hue, and a part of the image. No atomics, so results repeat bit for bit.
 #pragma once
 
 #include "sums.cuh"
@@ -12,10 +12,10 @@ namespace {
 
 // The shape of a call.
 struct GradeShape {
-  int64_t samples, regions, knots, plane;
+  int64_t samples, regions, hues, knots, plane;
   __host__ __device__ int64_t pixels() const { return samples * plane; }
   __host__ __device__ int64_t coefficients() const {
-    return samples * regions * knots * kCoefficients;
+    return samples * regions * hues * knots * kCoefficients;
   }
 };
 
@@ -48,15 +48,20 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t i = item();
   if (i >= shape.pixels()) return;
   const int64_t sample = i / shape.plane, pixel = i % shape.plane;
-  S colour[3], change[3], matrix[kCoefficients] = {};
+  S colour[3], change[3], hues[kHues], matrix[kCoefficients] = {};
   load_colour(image, shape, sample, pixel, colour);
+  hue_shares<S>(colour, shape.hues, hues);
   const BetweenKnots<S> at(colour, shape.knots);
   for (int64_t r = sample * shape.regions; r < (sample + 1) * shape.regions; ++r) {
-    const S far = masks[r * shape.plane + pixel] * at.fraction;
-    const S near = masks[r * shape.plane + pixel] - far;
-    const S* map = maps + r * shape.knots * kCoefficients;
-    PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) {
-      matrix[c] += near * map[at.knot * kCoefficients + c] + far * map[at.next * kCoefficients + c];
+    const S mask = masks[r * shape.plane + pixel];
+    for (int64_t h = 0; h < shape.hues; ++h) {
+      const S share = mask * hues[h], far = share * at.fraction, near = share - far;
+      if (share == S(0)) continue;
+      const S* map = maps + (r * shape.hues + h) * shape.knots * kCoefficients;
+      PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) {
+        matrix[c] +=
+            near * map[at.knot * kCoefficients + c] + far * map[at.next * kCoefficients + c];
+      }
     }
   }
   transform(matrix, colour, change);
@@ -73,27 +78,35 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t i = item();
   if (i >= shape.pixels()) return;
   const int64_t sample = i / shape.plane, pixel = i % shape.plane;
-  S colour[3], gradient[3], out[3], rise = 0;
+  S colour[3], gradient[3], out[3], hues[kHues], of_hues[kHues] = {}, rise = 0;
   load_colour(image, shape, sample, pixel, colour);
   load_colour(grad, shape, sample, pixel, gradient);
   PYDPST_UNROLL for (int c = 0; c < 3; ++c) { out[c] = add ? gradient[c] : S(0); }
+  hue_shares<S>(colour, shape.hues, hues);
   const BetweenKnots<S> at(colour, shape.knots);
   for (int64_t r = sample * shape.regions; r < (sample + 1) * shape.regions; ++r) {
     const S mask = masks[r * shape.plane + pixel];
-    const S* map = maps + r * shape.knots * kCoefficients;
-    S near[4], far[4];
-    pull_back(map + at.knot * kCoefficients, gradient, near);
-    pull_back(map + at.next * kCoefficients, gradient, far);
-    S of_mask = near[3] + at.fraction * (far[3] - near[3]), of_position = far[3] - near[3];
-    PYDPST_UNROLL for (int c = 0; c < 3; ++c) {
-      const S along = near[c] + at.fraction * (far[c] - near[c]);
-      of_mask += along * colour[c];
-      of_position += (far[c] - near[c]) * colour[c];
-      out[c] += mask * along;
+    S of_mask = 0;
+    for (int64_t h = 0; h < shape.hues; ++h) {
+      const S* map = maps + (r * shape.hues + h) * shape.knots * kCoefficients;
+      const S share = mask * hues[h];
+      S near[4], far[4];
+      pull_back(map + at.knot * kCoefficients, gradient, near);
+      pull_back(map + at.next * kCoefficients, gradient, far);
+      S of_share = near[3] + at.fraction * (far[3] - near[3]), of_position = far[3] - near[3];
+      PYDPST_UNROLL for (int c = 0; c < 3; ++c) {
+        const S along = near[c] + at.fraction * (far[c] - near[c]);
+        of_share += along * colour[c];
+        of_position += (far[c] - near[c]) * colour[c];
+        out[c] += share * along;
+      }
+      rise += share * of_position;
+      of_mask += hues[h] * of_share;
+      of_hues[h] += mask * of_share;
     }
-    rise += mask * of_position;
     masks_out[r * shape.plane + pixel] = of_mask;
   }
+  add_hue_gradient<S>(colour, shape.hues, of_hues, out);
   const S of_mean = position_gradient<S>(colour, rise, shape.knots);
   PYDPST_UNROLL for (int c = 0; c < 3; ++c) {
     image_out[(sample * 3 + c) * shape.plane + pixel] = out[c] + of_mean;
@@ -109,7 +122,7 @@ inline int64_t grade_parts(const GradeShape& shape) {
   return (shape.plane + kPartPixels - 1) / kPartPixels;
 }
 
-// A part of the gradient in the maps; out is (parts, samples, regions, knots, 12).
+// A part of the gradient in the maps; out is (parts, samples, regions, hues, knots, 12).
 template <typename S>
 __global__ void __launch_bounds__(kThreads)
     grade_maps_gradient_kernel(const S* grad, const S* masks, const S* image, S* out,
@@ -117,17 +130,19 @@ __global__ void __launch_bounds__(kThreads)
   __shared__ S sums[kCoefficients][kThreads];
   const int64_t groups = (shape.knots + kKnots - 1) / kKnots, index = blockIdx.x;
   const int64_t first_knot = index % groups * kKnots;
-  const int64_t region = index / groups % (shape.samples * shape.regions);
-  const int64_t part = index / (groups * shape.samples * shape.regions);
-  const int64_t sample = region / shape.regions;
+  const int64_t maps = shape.samples * shape.regions * shape.hues;
+  const int64_t map = index / groups % maps, part = index / (groups * maps);
+  const int64_t region = map / shape.hues, sample = region / shape.regions;
   const int64_t end = smaller((part + 1) * kPartPixels, shape.plane);
   S own[kKnots][kCoefficients] = {};
   for (int64_t pixel = part * kPartPixels + threadIdx.x; pixel < end; pixel += kThreads) {
-    S colour[3], gradient[3];
+    S colour[3], gradient[3], hues[kHues];
     load_colour(image, shape, sample, pixel, colour);
     load_colour(grad, shape, sample, pixel, gradient);
+    hue_shares<S>(colour, shape.hues, hues);
     const S position = knot_position<S>(colour, shape.knots);
-    const S mask = masks[region * shape.plane + pixel];
+    const S mask = masks[region * shape.plane + pixel] * hues[map % shape.hues];
+    if (mask == S(0)) continue;
     PYDPST_UNROLL for (int k = 0; k < kKnots; ++k) {
       const S share = mask * knot_weight<S>(position, first_knot + k);
       PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) {
@@ -139,7 +154,7 @@ __global__ void __launch_bounds__(kThreads)
     PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) { sums[c][threadIdx.x] = own[k][c]; }
     add_threads(sums);
     if (threadIdx.x < kCoefficients && first_knot + k < shape.knots)
-      out[part * shape.coefficients() + (region * shape.knots + first_knot + k) * kCoefficients +
+      out[part * shape.coefficients() + (map * shape.knots + first_knot + k) * kCoefficients +
           threadIdx.x] = sums[threadIdx.x][0];
     __syncthreads();
   }
@@ -164,8 +179,8 @@ template <typename S, typename Launch>
 void launch_maps_gradient(const Launch& launch, const GradeShape& shape, const S* grad,
                           const S* masks, const S* image, S* out, S* parts) {
   const int64_t groups = (shape.knots + kKnots - 1) / kKnots, count = grade_parts(shape);
-  launch(grade_maps_gradient_kernel<S>, count * shape.samples * shape.regions * groups, grad, masks,
-         image, parts, shape);
+  launch(grade_maps_gradient_kernel<S>, count * shape.samples * shape.regions * shape.hues * groups,
+         grad, masks, image, parts, shape);
   launch(add_parts_kernel<S>, blocks_for(shape.coefficients()), parts, out, shape.coefficients(),
          count);
 }

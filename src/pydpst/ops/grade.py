@@ -18,28 +18,35 @@ _pixel_gradients: Any = kernels.grade_change_pixel_gradients
 def grade_apply(maps: Tensor, masks: Tensor, image: Tensor) -> Tensor:
     """Renders a colour grade by region, in one pass over the pixels.
 
-    A pixel of colour c whose channels' mean is t becomes c + Σ_r masks_r · (M_r(t) [c; 1] - c). The
-    maps lie at K knots evenly spaced over [0, 1], the first at 0 and the last at 1, and M_r(t)
-    linearly between them; means beyond [0, 1] count as 0 or 1. What no region has keeps its
-    colours, and so does what only has maps that are the identity, to the last bit.
+    A pixel of colour c whose channels' mean is t becomes
+    c + Σ_r masks_r · Σ_h share_h(c) · (M_rh(t) [c; 1] - c). The maps lie at K knots evenly spaced
+    over [0, 1], the first at 0 and the last at 1, and M_rh(t) linearly between them; means beyond
+    [0, 1] count as 0 or 1. What no region has keeps its colours, and so does what only has maps
+    that are the identity, to the last bit.
+
+    A region has one map for all colours, or seven: for red, yellow, green, cyan, blue, magenta and
+    grey. A colour has of its primary hue as much as its largest channel is above the next, of its
+    secondary hue as much as that is above the smallest, both over 0.5 or over their sum if that is
+    more; the rest is grey.
 
     Args:
-        maps: (B, R, K, 12), float32 or float64, K at least 1: 3×4 matrices by rows, which map
-            (r, g, b, 1).
+        maps: (B, R, K, 12) or (B, R, 1 or 7, K, 12), float32 or float64, K at least 1: 3×4
+            matrices by rows, which map (r, g, b, 1).
         masks: (B, R, H, W), of maps' dtype: what share of a pixel each region has.
         image: (B, 3, H, W), of maps' dtype.
 
     Returns:
         (B, 3, H, W), differentiable once in all three and to any order in maps.
     """
-    return grade_change(maps - _identity(maps), masks, image, True)
+    by_hue = maps.unsqueeze(2) if maps.dim() == 4 else maps
+    return grade_change(by_hue - _identity(maps), masks, image, True)
 
 
 def grade_change(maps: Tensor, masks: Tensor, image: Tensor, add: bool) -> Tensor:
-    """What a colour grade changes: Σ_r masks_r · D_r(t) [c; 1] for a pixel of colour c and mean t.
+    """What a colour grade changes: Σ_r masks_r · Σ_h share_h(c) · D_rh(t) [c; 1].
 
     Args:
-        maps: (B, R, K, 12), float32 or float64: D at the knots, as M for `grade_apply`.
+        maps: (B, R, 1 or 7, K, 12), float32 or float64: D at the knots, as M for `grade_apply`.
         masks: (B, R, H, W), of maps' dtype.
         image: (B, 3, H, W), of maps' dtype.
         add: whether to add the image itself.
@@ -51,19 +58,22 @@ def grade_change(maps: Tensor, masks: Tensor, image: Tensor, add: bool) -> Tenso
     return result
 
 
-def grade_change_maps_gradient(grad: Tensor, masks: Tensor, image: Tensor, knots: int) -> Tensor:
+def grade_change_maps_gradient(
+    grad: Tensor, masks: Tensor, image: Tensor, hues: int, knots: int
+) -> Tensor:
     """The gradient of Σ grad · grade_change(maps, masks, image) in maps, whatever these are.
 
     Args:
         grad: (B, 3, H, W), float32 or float64.
         masks: (B, R, H, W), of grad's dtype.
         image: (B, 3, H, W), of grad's dtype.
+        hues: how many maps a region has, 1 or 7.
         knots: how many knots the maps have.
 
     Returns:
-        (B, R, knots, 12), differentiable once in grad, masks and image.
+        (B, R, hues, knots, 12), differentiable once in grad, masks and image.
     """
-    result: Tensor = _maps_gradient_call(grad, masks, image, knots)
+    result: Tensor = _maps_gradient_call(grad, masks, image, hues, knots)
     return result
 
 
@@ -95,8 +105,10 @@ def _change_fake(maps: Tensor, masks: Tensor, image: Tensor, add: bool) -> Tenso
     return image.new_empty(image.shape)
 
 
-def _maps_gradient_fake(grad: Tensor, masks: Tensor, image: Tensor, knots: int) -> Tensor:
-    return image.new_empty(image.shape[0], masks.shape[1], knots, 12)
+def _maps_gradient_fake(
+    grad: Tensor, masks: Tensor, image: Tensor, hues: int, knots: int
+) -> Tensor:
+    return image.new_empty(image.shape[0], masks.shape[1], hues, knots, 12)
 
 
 def _pixel_gradients_fake(
@@ -114,7 +126,7 @@ def _change_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     maps, masks, image = ctx.saved_tensors
     grad_maps = grad_masks = grad_image = None
     if ctx.needs_input_grad[0]:
-        grad_maps = grade_change_maps_gradient(grad, masks, image, maps.shape[2])
+        grad_maps = grade_change_maps_gradient(grad, masks, image, *maps.shape[2:4])
     if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
         grad_masks, grad_image = grade_change_pixel_gradients(grad, maps, masks, image, ctx.add)
     return grad_maps, grad_masks, grad_image, None
@@ -141,9 +153,9 @@ def _refuse_image(tangent: Tensor | None) -> None:
 
 
 def _save_maps_gradient(
-    ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, int], output: Tensor
+    ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, int, int], output: Tensor
 ) -> None:
-    grad, masks, image, ctx.knots = inputs
+    grad, masks, image, *ctx.sizes = inputs
     keep(ctx, grad, masks, image)
 
 
@@ -155,19 +167,26 @@ def _maps_gradient_backward(ctx: Any, maps: Tensor) -> tuple[Tensor | None, ...]
         grad_grad = grade_change(maps, masks, image, False)
     if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
         grad_masks, grad_image = grade_change_pixel_gradients(grad, maps, masks, image, False)
-    return grad_grad, grad_masks, grad_image, None
+    return grad_grad, grad_masks, grad_image, None, None
 
 
 def _maps_gradient_jvp(
-    ctx: Any, grad: Tensor | None, masks: Tensor | None, image: Tensor | None, knots: None
+    ctx: Any,
+    grad: Tensor | None,
+    masks: Tensor | None,
+    image: Tensor | None,
+    hues: None,
+    knots: None,
 ) -> Tensor | None:
     _refuse_image(image)
     its_grad, its_masks, its_image = ctx.saved_tensors
     return total(
-        None if grad is None else grade_change_maps_gradient(grad, its_masks, its_image, ctx.knots),
+        None
+        if grad is None
+        else grade_change_maps_gradient(grad, its_masks, its_image, *ctx.sizes),
         None
         if masks is None
-        else grade_change_maps_gradient(its_grad, masks, its_image, ctx.knots),
+        else grade_change_maps_gradient(its_grad, masks, its_image, *ctx.sizes),
     )
 
 

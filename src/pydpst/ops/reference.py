@@ -99,17 +99,42 @@ def affine_maps_apply(maps: Tensor, image: Tensor) -> Tensor:
     return torch.einsum("bijhw,bjhw->bihw", matrices[:, :, :3], image) + matrices[:, :, 3]
 
 
+def hue_shares(image: Tensor) -> Tensor:
+    """How much each of seven maps of a grade counts for colours; they sum to 1.
+
+    Args:
+        image: (B, 3, H, W).
+
+    Returns:
+        (B, 7, H, W), of red, yellow, green, cyan, blue, magenta and grey: see `ops.grade_apply`.
+    """
+    hues: list[Tensor] = [image[:, 0]] * 6
+    for channel in range(3):
+        own, one, other = (image[:, (channel + k) % 3] for k in range(3))
+        hues[2 * channel] = (own - torch.maximum(one, other)).clamp_min(0)
+        hues[(2 * channel + 3) % 6] = (torch.minimum(one, other) - own).clamp_min(0)
+    colored = torch.stack(hues, 1)
+    shares = colored / colored.sum(1, keepdim=True).clamp_min(0.5)
+    return torch.cat([shares, 1 - shares.sum(1, keepdim=True)], 1)
+
+
 def grade_apply(maps: Tensor, masks: Tensor, image: Tensor) -> Tensor:
     """Renders a colour grade by region: every region's photo in full, then their blend.
 
     Args:
-        maps: (B, R, K, 12), 3×4 matrices by rows at K knots of the mean channel over [0, 1].
+        maps: (B, R, K, 12), 3×4 matrices by rows at K knots of the mean channel over [0, 1]; or
+            (B, R, 1 or 7, K, 12), where seven are those of `hue_shares`.
         masks: (B, R, H, W).
         image: (B, 3, H, W).
 
     Returns:
         (B, 3, H, W), differentiable in all three.
     """
+    if maps.dim() == 5 and maps.shape[2] == 1:
+        maps = maps[:, :, 0]
+    elif maps.dim() == 5:
+        masks = (masks[:, :, None] * hue_shares(image)[:, None]).flatten(1, 2)
+        maps = maps.flatten(1, 2)
     knots = maps.shape[2]
     position = image.mean(1).clamp(0, 1) * (knots - 1)
     knot = torch.arange(knots, dtype=image.dtype, device=image.device).view(-1, 1, 1)
