@@ -35,6 +35,26 @@ def test_the_value_never_rises() -> None:
     assert values == sorted(values, reverse=True)
 
 
+def test_goes_on_in_another_loss_with_what_it_knows() -> None:
+    scales = torch.logspace(0, 2, 12, dtype=torch.float64)
+
+    def steps_until(descent: Descent, bottom: float, limit: int) -> int:
+        for step in range(limit):
+            away = descent.point - bottom
+            descent.tell(float((scales * away.square()).sum()), 2 * scales * away)
+            if descent.value < 1e-6:
+                return step
+        return limit
+
+    descent = Descent(torch.ones(12, dtype=torch.float64))
+    steps_until(descent, 0.0, 200)
+    cold = steps_until(Descent(descent.best), 0.1, 200)
+    descent.start_over()
+    assert descent.value == math.inf
+    assert torch.equal(descent.point, descent.best)
+    assert steps_until(descent, 0.1, 200) < 0.75 * cold
+
+
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
 def test_comes_back_from_where_there_is_no_value(broken: float) -> None:
     descent = Descent(torch.tensor([4.0]))

@@ -8,7 +8,7 @@ from pydpst.losses.style import STYLE_LAYERS
 from pydpst.losses.vgg import VGGFeatures
 from pydpst.transfer.grade import KNOTS, Grade, knot_weights
 from pydpst.transfer.grade_costs import GradeCosts, flat_noise, held_back
-from pydpst.transfer.grade_maps import RegionMaps
+from pydpst.transfer.grade_maps import RegionMaps, knot_colors
 from pydpst.transfer.grade_search import find_grade
 from pydpst.transfer.look import Look
 
@@ -114,10 +114,44 @@ def test_costs_of_the_identity_are_nothing():
 def test_noise_of_flat_areas_is_seen():
     flat = 0.5 + 0.01 * torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(0))
     covariances, shares = flat_noise(flat, torch.ones(1, 64, 64))
-    near = int(shares[0].argmax())
+    near = int(shares[0, -1].argmax())
     torch.testing.assert_close(
-        covariances[0, near].diagonal().sqrt(), torch.full((3,), 0.01), rtol=0.2, atol=0
+        covariances[0, -1, near].diagonal().sqrt(), torch.full((3,), 0.01), rtol=0.2, atol=0
     )
+
+
+def test_knots_have_the_colours_of_their_hue_and_luminance():
+    red, grey, dark = torch.tensor([[0.9, 0.3, 0.3], [0.5, 0.5, 0.5], [0.1, 0.1, 0.1]])
+    image = torch.stack([red, red, grey, dark]).T[:, :, None].expand(3, 4, 8).contiguous()
+    colors, amounts = knot_colors(image, torch.ones(1, 4, 8))
+    assert colors.shape == (1, 7, 8, 3)
+    assert amounts.sum().item() == pytest.approx(1, abs=1e-5)
+    # The red pixels have 0.6 of red over 0.6, and nothing of another hue.
+    assert amounts[0, 0].sum().item() == pytest.approx(0.5, abs=1e-5)
+    assert amounts[0, 6].sum().item() == pytest.approx(0.5, abs=1e-5)
+    near = int(amounts[0, 0].argmax())
+    torch.testing.assert_close(colors[0, 0, near], red, atol=5e-3, rtol=0)
+    near = int(amounts[0, 6, :3].argmax())
+    torch.testing.assert_close(colors[0, 6, near], dark, atol=5e-3, rtol=0)
+
+
+def test_a_hue_is_graded_apart(vgg):
+    """Leaves turn, and the equally bright stones beside them do not: no map of all hues can."""
+    generator = torch.Generator().manual_seed(4)
+    colors = torch.tensor([[0.2, 0.55, 0.15], [0.3, 0.3, 0.3], [0.5, 0.2, 0.2], [0.2, 0.3, 0.4]])
+    kinds = torch.randint(0, 4, (12, 18), generator=generator).repeat_interleave(8, 0)
+    content = colors[kinds.repeat_interleave(8, 1)].permute(2, 0, 1)
+    content = content + 0.02 * torch.randn(content.shape, generator=generator)
+    colors[0] = torch.tensor([0.55, 0.3, 0.05])
+    style = colors[kinds.flip(1).repeat_interleave(8, 1)].permute(2, 0, 1)
+    everywhere = torch.ones_like(content[:1])
+    photos = content.clamp(0, 1).contiguous(), style.contiguous(), everywhere, everywhere
+    *_, (grade, _) = find_grade(*photos, vgg, weights=Look().weights())
+    before = colors.clone()
+    before[0] = torch.tensor([0.2, 0.55, 0.15])
+    after = grade.apply(before.T[:, None].contiguous(), torch.ones(1, 1, 4))[:, 0].T
+    assert (after[1:] - before[1:]).abs().max() < 0.06
+    assert after[0, 0] > after[0, 1] + 0.1
 
 
 def test_a_grade_is_held_back_where_it_turns_light_to_dark_or_lifts_noise() -> None:
@@ -138,5 +172,7 @@ def test_a_grade_is_held_back_where_it_turns_light_to_dark_or_lifts_noise() -> N
         share = (held - identity.flatten(1)).norm() / (maps - identity).norm()
         assert 0.1 < share < 0.9
     greys = torch.linspace(0, 1, 8).expand(3, 1, 8).contiguous()
-    rendered = Grade(held_back(falling.flatten(1), content)[None]).apply(greys, torch.ones(1, 1, 8))
+    rendered = Grade(held_back(falling.flatten(1), content)[None, None]).apply(
+        greys, torch.ones(1, 1, 8)
+    )
     assert (rendered.mean((0, 1)).diff() > 0).all()

@@ -45,7 +45,7 @@ def test_regions_follow_what_moves(city_day: Path) -> None:
 
     def find(frame: torch.Tensor) -> GradeNet:
         found = GradeNet([["sky"], ["building", "ground", "vegetation", "water"]])
-        found.maps.data[0, :, 3] -= 0.4  # the offset of red
+        found.maps.data[0, ..., 3] -= 0.4  # the offset of red
         return found
 
     day = small(city_day, 256)

@@ -11,7 +11,7 @@ from pydpst.matting.guided import EnlargedPlanes
 from pydpst.photos.resizing import resize
 from pydpst.regions.scene_regions import regions_again
 from pydpst.transfer.full_size import given_to_photo, graded
-from pydpst.transfer.grade import KNOTS
+from pydpst.transfer.grade import HUES, KNOTS, identity_maps
 from pydpst.transfer.stylize import Result
 
 # Regions are found in copies of this longer side, at most.
@@ -25,7 +25,7 @@ class GradeNet(nn.Module):
         regions: what each region shows, as `regions.pairing.Match` has it for the content.
 
     Attributes:
-        maps: (R, 8, 12), as `ops.grade_apply` takes them; at first they change nothing.
+        maps: (R, 7, 8, 12), as `ops.grade_apply` takes them; at first they change nothing.
     """
 
     maps: Tensor
@@ -34,7 +34,7 @@ class GradeNet(nn.Module):
         super().__init__()
         self.settings = {"regions": [sorted(region) for region in regions]}
         self.parts = [frozenset(region) for region in regions]
-        identity = torch.eye(3, 4).flatten().expand(len(self.parts), KNOTS, -1)
+        identity = identity_maps(len(self.parts)).expand(-1, HUES, KNOTS, -1)
         self.maps = nn.Parameter(identity.clone(), requires_grad=False)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -59,9 +59,9 @@ class GradeNet(nn.Module):
 
 
 def whole_net(maps: Tensor) -> GradeNet:
-    """A grade (1, 8, 12) of one region, the whole photo."""
+    """A grade (1, 1 or 7, 8, 12) of one region, the whole photo."""
     found = GradeNet([["whole"]])
-    found.maps.data = maps
+    found.maps.data = maps.expand_as(found.maps).clone()
     return found
 
 
@@ -87,6 +87,6 @@ def grade_net(result: Result) -> GradeNet:
         )
     found = GradeNet(parts)
     identity = found.maps.detach()
-    strengths = torch.tensor(result.pair.strengths[: regions.shared])[:, None, None]
+    strengths = torch.tensor(result.pair.strengths[: regions.shared])[:, None, None, None]
     found.maps.data = identity + strengths * (result.grade.maps.cpu() - identity)
     return found

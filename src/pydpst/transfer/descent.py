@@ -38,6 +38,13 @@ class Descent:
         self._length, self._slope = 1.0, 0.0
         self._pairs: list[tuple[Tensor, Tensor]] = []
 
+    def start_over(self) -> None:
+        """Goes on from the best point in a loss that is much like the one before.
+
+        What is known of the curvature is kept, and the values there are forgotten.
+        """
+        self.point, self.value = self.best, math.inf
+
     def tell(self, value: float, gradient: Tensor) -> None:
         """Takes the loss and its gradient (N) at `point`, and chooses the next point."""
         first = math.isinf(self.value)

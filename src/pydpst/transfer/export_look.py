@@ -37,7 +37,7 @@ def export_look(
 
     Args:
         folder: where to; made if it is not there, and otherwise empty or of an earlier export.
-        maps: (R, K, 12), as for `ops.grade_apply`.
+        maps: (R, 1 or 7, K, 12), as for `ops.grade_apply`.
         names: of the regions.
         masks: of each region (H, W), uint16, of the photo's size: how much of the region's change
             a pixel gets.
@@ -87,7 +87,7 @@ def check_look_folder(folder: str | os.PathLike[str]) -> Path:
 
 
 def table_of(maps: Tensor, entries: Tensor, preserve_luminance: bool = False) -> Tensor:
-    """What a region's maps (K, 12) do to colours, the entries (..., 3) of a table; float32."""
+    """What a region's maps (1 or 7, K, 12) do to the entries (..., 3) of a table; float32."""
     colours = entries.reshape(-1, 3).T.float()[None, :, None]
     everything = torch.ones_like(colours[:, :1])
     graded = grade_apply(maps[None, None].cpu().float(), everything, colours)[0].clamp(0, 1)

@@ -28,7 +28,7 @@ def graded(maps: Tensor, masks: Colours) -> Colours:
     """The colours of a grade.
 
     Args:
-        maps: (R, K, 12), as for `ops.grade_apply`.
+        maps: (R, 1 or 7, K, 12), as for `ops.grade_apply`.
         masks: gives those of a strip: of the graded regions first, summing to 1 over all.
     """
 

@@ -1,4 +1,4 @@
-"""A grade: for each region one small colour map, the same for every pixel of that region."""
+"""A grade: for each region a small colour map, the same for every pixel of that region."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pydpst.ops import grade_apply
 
 # Maps along the luminance: about one a stop of what a photo holds.
 KNOTS = 8
+# Maps by hue: see `ops.grade_apply`.
+HUES = 7
 
 
 def knot_weights(luminance: Tensor, knots: int) -> Tensor:
@@ -28,12 +30,17 @@ def knot_weights(luminance: Tensor, knots: int) -> Tensor:
     return (1 - (place[..., None, :] - knot[:, None]).abs()).clamp_min(0)
 
 
+def identity_maps(regions: int) -> Tensor:
+    """Maps (R, 1, 1, 12) that change nothing."""
+    return torch.eye(3, 4).flatten().expand(regions, 1, 1, -1)
+
+
 @dataclass(frozen=True, eq=False)
 class Grade:
-    """A look as one colour map a region, which changes along the luminance.
+    """A look as a colour map a region, which changes along the luminance and with the hue.
 
     Attributes:
-        maps: (R, K, 12), float32; see `ops.grade_apply`.
+        maps: (R, 1 or 7, K, 12), float32; see `ops.grade_apply`.
     """
 
     maps: Tensor

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pydpst.ops import grade_apply
-from pydpst.transfer.grade import KNOTS, knot_weights
-from pydpst.transfer.grade_maps import RegionMaps, knot_colors
+from pydpst.transfer.grade import HUES, KNOTS
+from pydpst.transfer.grade_maps import RegionMaps, knot_colors, knot_sums
 
 # A pixel whose surroundings vary by this much, by standard deviation, is only half flat.
 _FLAT = 0.012
@@ -23,6 +23,8 @@ _LEAST_SLOPE = 0.1
 _MOST_GAIN, _FEW, _STRENGTHS = 2.0, 0.01, 21
 # A direction of colour may turn round by so much at no cost.
 _LEAST_STRETCH = -0.15
+# θ of a hue costs so much, beside what its differences do.
+_HUE_SIZE = 0.04
 # A cast fainter than this is not seen.
 _UNSEEN = 0.01
 # A style this green has green of its own.
@@ -39,18 +41,20 @@ class GradeCosts:
     """
 
     def __init__(self, maps: RegionMaps, content: Tensor, masks: Tensor) -> None:
-        self._shares = maps.shares[:, None]
+        self._shares = maps.shares[:, None, None]
         self._colors, amounts = knot_colors(content, masks)
+        self._hues = amounts.sum(2, keepdim=True)
         self._amounts = _between(amounts)
         noise, flatness = flat_noise(content, masks)
         self._noise, self._flatness = _between(noise), _between(flatness)
 
     def __call__(self, theta: Tensor, maps: Tensor) -> dict[str, Tensor]:
-        """The costs of θ (R, K, 3, 4) and of its maps (R, K, 12).
+        """The costs of θ (R, 8, K, 3, 4) and of its maps (R, 7, K, 12).
 
         Returns:
-            roughness: the mean squared difference of neighbouring knots.
-            distance: the mean squared distance from the start, of θ.
+            roughness: the mean squared difference of neighbouring knots, of θ for all hues.
+            distance: the mean squared distance from the start, likewise.
+            hues: how much θ differs from hue to hue, and along their knots.
             falling: where luminance falls as that of the photo rises.
             inversion: where a direction of colour turns round more than a little.
             noise: how much more than a little the noise in flat areas grows.
@@ -59,16 +63,21 @@ class GradeCosts:
         rise, gain = _rise(maps, self._colors), _gain(slopes, self._noise)
         stretch = torch.linalg.eigvalsh((slopes + slopes.mT) / 2)
         shares = self._shares
+        all_hues, by_hue = theta[:, 0], theta[:, 1:]
+        falling = shares * self._hues * (_LEAST_SLOPE - rise).clamp_min(0).square()
         return {
-            "roughness": theta.diff(dim=1).square().mean(),
-            "distance": (shares[..., None, None] * theta.square()).sum() / KNOTS,
-            "falling": (shares * (_LEAST_SLOPE - rise).clamp_min(0).square()).mean(),
+            "roughness": all_hues.diff(dim=1).square().mean(),
+            "distance": (shares[..., None] * all_hues.square()).sum() / KNOTS,
+            "hues": _hue_differences(by_hue),
+            "falling": falling.sum(1).mean(),
             "inversion": (
-                (shares * (self._amounts + 0.05))[..., None]
+                (shares * (self._amounts + 0.05 * self._hues))[..., None]
                 * (_LEAST_STRETCH - stretch).clamp_min(0).square()
             ).sum(),
             "noise": (
-                shares * (self._flatness + 0.01) * (gain - _FREE_GAIN).clamp_min(0).square()
+                shares
+                * (self._flatness + 0.01 * self._hues)
+                * (gain - _FREE_GAIN).clamp_min(0).square()
             ).sum(),
         }
 
@@ -77,7 +86,7 @@ def held_back(maps: Tensor, content: Tensor) -> Tensor:
     """A grade that was not found with these costs, at the strength at which it is a grade.
 
     Args:
-        maps: (K, 12), of one region.
+        maps: (K, 12), of one region and all hues.
         content: (3, H, W) in [0, 1].
 
     Returns:
@@ -85,62 +94,73 @@ def held_back(maps: Tensor, content: Tensor) -> Tensor:
         photo's, and noise of flat areas does not grow much.
     """
     everywhere = torch.ones_like(content[:1])
-    colors, amounts = knot_colors(content, everywhere)
-    noise, flatness = flat_noise(content, everywhere)
+    colors, amounts = knot_colors(content, everywhere, hues=1)
+    noise, flatness = flat_noise(content, everywhere, hues=1)
     there, flat = _between(amounts) > _FEW, _between(flatness) > _FEW
     identity = torch.eye(3, 4).flatten().to(maps)
     weaker = maps
     for share in torch.linspace(1, 0, _STRENGTHS).tolist():
         weaker = identity + share * (maps - identity)
-        rise = _rise(weaker[None], colors)[there]
-        gain = _gain(_slopes(weaker[None], colors), _between(noise))[flat]
+        rise = _rise(weaker[None, None], colors)[there]
+        gain = _gain(_slopes(weaker[None, None], colors), _between(noise))[flat]
         if (rise >= _LEAST_SLOPE).all() and (gain <= _MOST_GAIN).all():
             break
     return weaker
 
 
 def _rise(maps: Tensor, colors: Tensor) -> Tensor:
-    """How steeply luminance rises with the photo's from knot to knot, (R, K - 1)."""
-    matrices = maps.view(*maps.shape[:2], 3, 4)
-    after = torch.einsum("rkij,rkj->rki", matrices[..., :3], colors) + matrices[..., 3]
-    rise: Tensor = (KNOTS - 1) * after.mean(2).diff(dim=1)
+    """How steeply luminance rises with the photo's from knot to knot, (R, hues, K - 1)."""
+    matrices = maps.view(*maps.shape[:3], 3, 4)
+    after = torch.einsum("rhkij,rhkj->rhki", matrices[..., :3], colors) + matrices[..., 3]
+    rise: Tensor = (KNOTS - 1) * after.mean(3).diff(dim=2)
     return rise
 
 
 def _gain(slopes: Tensor, noise: Tensor) -> Tensor:
-    """How many times noise of covariances (R, K - 1, 3, 3) grows, (R, K - 1)."""
-    grown = torch.einsum("rkij,rkjl,rkil->rk", slopes, noise, slopes)
-    own = noise.diagonal(dim1=2, dim2=3).sum(2)
+    """How many times noise of covariances (R, hues, K - 1, 3, 3) grows, (R, hues, K - 1)."""
+    grown = torch.einsum("rhkij,rhkjl,rhkil->rhk", slopes, noise, slopes)
+    own = noise.diagonal(dim1=3, dim2=4).sum(3)
     return (grown / own).clamp_min(1e-6).sqrt()
 
 
 def _slopes(maps: Tensor, colors: Tensor) -> Tensor:
-    """The derivatives (R, K - 1, 3, 3) of colours halfway between knots.
+    """The derivatives (R, hues, K - 1, 3, 3) of colours halfway between knots.
 
     The maps' own slopes, and those that come from their change along the luminance.
     """
-    matrices, between = maps.view(*maps.shape[:2], 3, 4), _between(colors)
-    change = matrices.diff(dim=1)
-    moved = torch.einsum("rkij,rkj->rki", change[..., :3], between) + change[..., 3]
+    matrices, between = maps.view(*maps.shape[:3], 3, 4), _between(colors)
+    change = matrices.diff(dim=2)
+    moved = torch.einsum("rhkij,rhkj->rhki", change[..., :3], between) + change[..., 3]
     along: Tensor = moved[..., None] * ((KNOTS - 1) / 3)
     return _between(matrices[..., :3]) + along
 
 
 def _between(values: Tensor) -> Tensor:
-    """Halfway between neighbouring knots, which are the second dimension."""
-    return (values[:, 1:] + values[:, :-1]) / 2
+    """Halfway between neighbouring knots, which are the third dimension."""
+    return (values[:, :, 1:] + values[:, :, :-1]) / 2
 
 
-def flat_noise(content: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+def _hue_differences(theta: Tensor) -> Tensor:
+    """The mean squared differences of θ (R, 7, K, 3, 4), and, as a small part, its own square.
+
+    They are those of neighbours on the circle of hues, of each to grey, and of knots.
+    """
+    ring, grey = theta[:, :-1], theta[:, -1:]
+    around = (ring - ring.roll(1, 1)).square().mean() + (ring - grey).square().mean()
+    return around + theta.diff(dim=2).square().mean() + _HUE_SIZE * theta.square().mean()
+
+
+def flat_noise(content: Tensor, masks: Tensor, hues: int = HUES) -> tuple[Tensor, Tensor]:
     """The covariance of what varies in a photo's flat areas: its noise and its JPEG blocks.
 
     Args:
         content: (3, H, W) in [0, 1].
         masks: (R, H, W), soft, in [0, 1].
+        hues: 7, or 1 to take all together.
 
     Returns:
-        (R, K, 3, 3), by region and luminance, and the shares (R, K) of each region that are flat
-        and of that luminance.
+        (R, hues, K, 3, 3), by region, hue and luminance, and the shares (R, hues, K) of each region
+        that are flat and of that hue and luminance.
     """
 
     def mean(x: Tensor) -> Tensor:
@@ -148,18 +168,17 @@ def flat_noise(content: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
 
     detail = content - mean(content)
     variance = mean(detail.square().mean(0, keepdim=True))
-    flatness = torch.exp(-variance / _FLAT**2).flatten()
-    detail = detail.flatten(1)
-    products = (detail[:, None] * detail[None]).flatten(0, 1).T
-    by_region = masks.flatten(1) * flatness
-    weights = by_region[:, None] * knot_weights(content.flatten(1).mean(0), KNOTS)
-    areas = masks.flatten(1).sum(1, keepdim=True)
-    amounts = weights.sum(2)
+    flat = masks * torch.exp(-variance / _FLAT**2)
+    rows = [knot_sums(detail[k] * detail, content, flat, hues) for k in range(3)]
+    sums = torch.stack(rows, 3)
+    amounts = knot_sums(torch.ones_like(content), content, flat, hues)[..., 0]
+    areas = masks.sum((1, 2))[:, None, None]
     # Where a knot has no flat pixels, the region's own count.
-    whole = by_region @ products / by_region.sum(1, keepdim=True).clamp_min(1e-9)
-    few = 1e-3 * areas + 1e-3
-    sums = weights @ products + few[..., None] * whole[:, None]
-    covariances = (sums / (amounts + few)[..., None]).view(*amounts.shape, 3, 3)
+    whole = sums.sum((1, 2), keepdim=True) / amounts.sum((1, 2))[
+        :, None, None, None, None
+    ].clamp_min(1e-9)
+    few = (1e-3 * areas + 1e-3)[..., None, None]
+    covariances = (sums + few * whole) / (amounts[..., None, None] + few)
     least = _LEAST_NOISE * torch.eye(3, dtype=content.dtype, device=content.device)
     return covariances + least, amounts / areas.clamp_min(1e-9)
 

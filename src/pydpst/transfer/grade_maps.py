@@ -5,13 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pydpst.transfer.grade import KNOTS, knot_weights
+from pydpst.ops.grade import grade_change_maps_gradient
+from pydpst.transfer.grade import HUES, KNOTS
 from pydpst.transfer.linear import monge_kantorovich
 
 # Colours that vary less than this, squared, count as not varying: a step would be a steep slope.
 _LEAST_VARIANCE = 1e-3
 # How far θ = 1 moves colours. Not the style's own contrast: a dark style could not be left.
 _REACH = 0.2
+# The same of what a hue's map is apart from the region's: fewer pixels are of it.
+_HUE_REACH = 0.6
 # The start's steepest slope: a grey photo and a bright style would ask for tens.
 _STEEPEST_START = 4.0
 # A pixel far fainter than any region's keeps empty ones from dividing by 0.
@@ -21,10 +24,10 @@ _FAINT = 1e-9
 class RegionMaps:
     """The maps of all regions as a function of well-scaled numbers.
 
-    A region's map at a knot is M + a θ Z: M is where it starts, the region's Monge-Kantorovich map
-    unless another is set, Z makes its colours of zero mean and unit covariance, and a is the same
-    for all. So an entry of θ (R, K, 3, 4) moves colours by about as much as any other, whatever the
-    photos.
+    A region's map of a hue at a knot is M + (a θ₀ + b θₕ) Z: M is where it starts, the region's
+    Monge-Kantorovich map unless another is set, Z makes its colours of zero mean and unit
+    covariance, θ₀ is of all hues and θₕ of one, and a and b are the same for all. So an entry of θ
+    (R, 8, K, 3, 4) moves colours by about as much as any other, whatever the photos.
 
     Args:
         content: (3, H, W) in [0, 1].
@@ -53,12 +56,13 @@ class RegionMaps:
         self.shares = (weights.sum(1) / weights.sum()).to(content)
 
     def zeros(self) -> Tensor:
-        """θ of the start, (R, K, 3, 4)."""
-        return torch.zeros_like(self.start)
+        """θ of the start, (R, 8, K, 3, 4): of all hues, and then of each."""
+        return torch.zeros_like(self.start)[:, None].repeat(1, 1 + HUES, 1, 1, 1)
 
     def __call__(self, theta: Tensor) -> Tensor:
-        """The maps (R, K, 12) of θ (R, K, 3, 4), as `ops.grade_apply` takes them."""
-        return (self.start + _REACH * theta @ self._inputs).flatten(2)
+        """The maps (R, 7, K, 12) of θ (R, 8, K, 3, 4), as `ops.grade_apply` takes them."""
+        change = _REACH * theta[:, :1] + _HUE_REACH * theta[:, 1:]
+        return (self.start[:, None] + change @ self._inputs[:, None]).flatten(3)
 
 
 def _start(colors: Tensor, wanted: Tensor, weight: Tensor, style_weight: Tensor) -> Tensor:
@@ -85,24 +89,45 @@ def _root(colors: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     return mean, (vectors * (values.clamp_min(0) + _LEAST_VARIANCE).sqrt()) @ vectors.T
 
 
-def knot_colors(content: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean colour of each region near each knot, and how much of the region is near it.
+def knot_sums(values: Tensor, content: Tensor, masks: Tensor, hues: int = HUES) -> Tensor:
+    """Sums of three planes over each region's pixels, by hue and luminance.
+
+    They are what the gradient of `ops.grade_apply` in the maps' offsets is.
+
+    Args:
+        values: (3, H, W).
+        content: (3, H, W) in [0, 1].
+        masks: (R, H, W), soft, in [0, 1].
+        hues: 7, or 1 to take all together.
+
+    Returns:
+        (R, hues, K, 3).
+    """
+    sums = grade_change_maps_gradient(values[None], masks[None], content[None], hues, KNOTS)[0]
+    return sums[..., 3::4]
+
+
+def knot_colors(content: Tensor, masks: Tensor, hues: int = HUES) -> tuple[Tensor, Tensor]:
+    """The mean colour of each region and hue near each knot, and how much of the region it is.
 
     Args:
         content: (3, H, W) in [0, 1].
         masks: (R, H, W), soft, in [0, 1].
+        hues: 7, or 1 to take all together.
 
     Returns:
-        (R, K, 3) and (R, K), which sums to 1 over the knots. A knot that no pixel is near has the
-        region's mean colour, as grey-wards and as bright as the knot.
+        (R, hues, K, 3) and (R, hues, K), which sums to 1 over hues and knots. A knot that no pixel
+        is near has the hue's mean colour, as grey-wards and as bright as the knot; and a hue that
+        no pixel has, the region's.
     """
-    colors = content.flatten(1)
-    weights = masks.flatten(1)[:, None] * knot_weights(colors.mean(0), KNOTS)
-    amounts = weights.sum(2)
-    totals = amounts.sum(1, keepdim=True).clamp_min(_FAINT)
-    means = (weights @ colors.T).sum(1) / totals
-    brightness = torch.linspace(0, 1, KNOTS).to(content)
-    shifted = means[:, None] + (brightness - means.mean(1, keepdim=True))[..., None]
+    amounts = knot_sums(torch.ones_like(content), content, masks, hues)[..., 0]
+    sums = knot_sums(content, content, masks, hues)
+    totals = amounts.sum((1, 2), keepdim=True).clamp_min(_FAINT)
     few = 1e-3 * totals + _FAINT
-    found = (weights @ colors.T + few[..., None] * shifted) / (amounts + few)[..., None]
+    whole = sums.sum((1, 2), keepdim=True) / totals[..., None]
+    by_hue = amounts.sum(2, keepdim=True)
+    means = (sums.sum(2, keepdim=True) + few[..., None] * whole) / (by_hue + few)[..., None]
+    brightness = torch.linspace(0, 1, KNOTS).to(content)
+    shifted = means + (brightness - means.mean(3))[..., None]
+    found = (sums + few[..., None] * shifted) / (amounts + few)[..., None]
     return found, amounts / totals

@@ -22,7 +22,7 @@ from pydpst.ops import grade_apply
 from pydpst.photos.resizing import resize
 from pydpst.transfer.descent import Descent
 from pydpst.transfer.full_size import Colours, graded
-from pydpst.transfer.grade import Grade
+from pydpst.transfer.grade import Grade, identity_maps
 from pydpst.transfer.grade_costs import GradeCosts, GreenCast
 from pydpst.transfer.grade_maps import RegionMaps
 from pydpst.transfer.look import INITS, Look
@@ -35,6 +35,7 @@ WHOLE_SHARE = 0.4
 _COSTS = {
     "roughness": 1.0,
     "distance": 0.02,
+    "hues": 0.45,
     "falling": 10.0,
     "inversion": 3.0,
     "noise": 1.0,
@@ -64,8 +65,7 @@ class GradeSearch:
     def __init__(self, pair: Pair, look: Look) -> None:
         self._pair, self._look = pair, look
         self._shared = pair.masks[: pair.regions.shared]
-        identity = torch.eye(3, 4).flatten().to(pair.content)
-        self.grade = Grade(identity.expand(len(self._shared), 1, -1))
+        self.grade = Grade(identity_maps(len(self._shared)).to(pair.content))
 
     def steps(self) -> Iterator[dict[str, float]]:
         """Yields the losses before each step; the best grade so far is kept."""
@@ -134,7 +134,7 @@ def find_grade(
         with the costs, total. The first comes before any step: the start.
     """
     if _is_same(content, style, masks, style_masks):
-        yield Grade(torch.eye(3, 4).flatten().to(content).expand(len(masks), 1, -1)), {"total": 0.0}
+        yield Grade(identity_maps(len(masks)).to(content)), {"total": 0.0}
         return
     maps = RegionMaps(content, style, masks, style_masks)
     matches = find_matches(content, style, masks, style_masks)
@@ -145,13 +145,14 @@ def find_grade(
     costs = GradeCosts(maps, content, masks)
     samples = (sample(content), sample(masks)), (sample(style), sample(style_masks))
     theta = maps.zeros()
+    descent = Descent(theta.flatten())
     aesthetics = Aesthetics(content.device) if weights["aesthetic"] > 0 else None
     for size, share in grade_levels(steps):
         level = Level(content, style, masks, style_masks, size, vgg, whole_share, aesthetics)
         objective = Objective(level, maps, costs, *samples, matches, weights)
-        for best, losses in _descend(objective, theta, share):
-            theta = best
-            yield Grade(maps(theta)), losses
+        descent.start_over()
+        for losses in _descend(descent, objective, share, theta.shape):
+            yield Grade(maps(descent.best.view_as(theta))), losses
         if level.size >= max(content.shape[-2:]):
             return
 
@@ -273,19 +274,18 @@ class Objective:
 
 
 def _descend(
-    objective: Objective, start: Tensor, steps: int
-) -> Iterator[tuple[Tensor, dict[str, float]]]:
-    """Yields the best θ so far, and the losses of the last that was looked at."""
-    descent = Descent(start.flatten())
+    descent: Descent, objective: Objective, steps: int, shape: torch.Size
+) -> Iterator[dict[str, float]]:
+    """Yields the losses of each θ that was looked at, as the descent goes on."""
     history = [math.inf]
     for _ in range(steps):
         point = descent.point.clone().requires_grad_()
-        losses = objective(point.view_as(start))
+        losses = objective(point.view(shape))
         values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
         (gradient,) = torch.autograd.grad(losses["total"], point)
         descent.tell(values["total"], gradient)
         history.append(descent.value)
-        yield descent.best.view_as(start), values
+        yield values
         if _has_stalled(history):
             return
 

@@ -29,7 +29,7 @@ def look_of(photo: Tensor, style: Tensor) -> Grade:
     content, wanted = (resize(x, READ_SIZE).to(photo.device) for x in (photo, style))
     maps = held_back(read_looks(content, wanted)[0], content)
     found = correspondences(content, wanted)
-    return Grade((maps if found is None else agreeing(maps, content, found))[None])
+    return Grade((maps if found is None else agreeing(maps, content, found))[None, None])
 
 
 def agreeing(maps: Tensor, content: Tensor, found: Correspondences) -> Tensor:
