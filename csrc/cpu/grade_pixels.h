@@ -47,17 +47,22 @@ void grade_pixels(const Graded<S>& graded, int64_t begin, int64_t end) {
     load_colour(graded.image + i, graded.pixels, count, colour);
     hue_shares<S>(colour, graded.hues, hues);
     const BetweenKnots<S> at(colour, graded.knots);
-    for (int64_t k = 0; k < graded.regions * graded.hues; ++k) {
-      const int64_t r = k / graded.hues, h = k % graded.hues;
-      const Vector<S> share = load(graded.masks + r * graded.pixels + i, count) * hues[h];
-      // Neighbours are alike: most hues are nowhere in a vector.
-      if (graded.hues > 1 && !any_share<S>(share)) continue;
-      const Vector<S> rise = share * at.fraction;
-      const S* table = graded.tables + 2 * k * kCoefficients * table_size;
-      PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) {
-        matrix[c] += share * look_up<Fits>(table, at.knot);
-        matrix[c] += rise * look_up<Fits>(table + table_size, at.knot);
-        table += 2 * table_size;
+    // Neighbours are alike: most hues are nowhere in a vector.
+    int64_t found[kHues], some = 0;
+    for (int64_t h = 0; h < graded.hues; ++h) {
+      if (graded.hues == 1 || any_share<S>(hues[h])) found[some++] = h;
+    }
+    for (int64_t r = 0; r < graded.regions; ++r) {
+      const Vector<S> mask = load(graded.masks + r * graded.pixels + i, count);
+      for (int64_t k = 0; k < some; ++k) {
+        const Vector<S> share = mask * hues[found[k]], rise = share * at.fraction;
+        const S* table =
+            graded.tables + 2 * (r * graded.hues + found[k]) * kCoefficients * table_size;
+        PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) {
+          matrix[c] += share * look_up<Fits>(table, at.knot);
+          matrix[c] += rise * look_up<Fits>(table + table_size, at.knot);
+          table += 2 * table_size;
+        }
       }
     }
     transform(matrix, colour, change);

@@ -13,6 +13,8 @@ from pydpst.ops import grade_apply
 KNOTS = 8
 # Maps by hue: see `ops.grade_apply`.
 HUES = 7
+# Colours whose channels differ by this have nothing of grey.
+SATURATED = 0.5
 
 
 def knot_weights(luminance: Tensor, knots: int) -> Tensor:

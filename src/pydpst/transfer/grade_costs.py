@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pydpst.ops import grade_apply
-from pydpst.transfer.grade import HUES, KNOTS
+from pydpst.transfer.grade import HUES, KNOTS, SATURATED
 from pydpst.transfer.grade_maps import RegionMaps, knot_colors, knot_sums
 
 # A pixel whose surroundings vary by this much, by standard deviation, is only half flat.
@@ -23,8 +23,6 @@ _LEAST_SLOPE = 0.1
 _MOST_GAIN, _FEW, _STRENGTHS = 2.0, 0.01, 21
 # A direction of colour may turn round by so much at no cost.
 _LEAST_STRETCH = -0.15
-# θ of a hue costs so much, beside what its differences do.
-_HUE_SIZE = 0.04
 # A cast fainter than this is not seen.
 _UNSEEN = 0.01
 # A style this green has green of its own.
@@ -49,12 +47,13 @@ class GradeCosts:
         self._noise, self._flatness = _between(noise), _between(flatness)
 
     def __call__(self, theta: Tensor, maps: Tensor) -> dict[str, Tensor]:
-        """The costs of θ (R, 8, K, 3, 4) and of its maps (R, 7, K, 12).
+        """The costs of θ (R, K, 3, 10) and of its maps (R, 7, K, 12).
 
         Returns:
-            roughness: the mean squared difference of neighbouring knots, of θ for all hues.
+            roughness: the mean squared difference of neighbouring knots, of θ's matrices.
             distance: the mean squared distance from the start, likewise.
-            hues: how much θ differs from hue to hue, and along their knots.
+            hues: the mean square of the offsets, and of their differences from hue to hue and
+                from knot to knot.
             falling: where luminance falls as that of the photo rises.
             inversion: where a direction of colour turns round more than a little.
             noise: how much more than a little the noise in flat areas grows.
@@ -63,12 +62,16 @@ class GradeCosts:
         rise, gain = _rise(maps, self._colors), _gain(slopes, self._noise)
         stretch = torch.linalg.eigvalsh((slopes + slopes.mT) / 2)
         shares = self._shares
-        all_hues, by_hue = theta[:, 0], theta[:, 1:]
+        matrices, offsets = theta[..., :4], theta[..., 4:]
         falling = shares * self._hues * (_LEAST_SLOPE - rise).clamp_min(0).square()
         return {
-            "roughness": all_hues.diff(dim=1).square().mean(),
-            "distance": (shares[..., None] * all_hues.square()).sum() / KNOTS,
-            "hues": _hue_differences(by_hue),
+            "roughness": matrices.diff(dim=1).square().mean(),
+            "distance": (shares[..., None] * matrices.square()).sum() / KNOTS,
+            "hues": (
+                offsets.square().mean()
+                + (offsets - offsets.roll(1, 3)).square().mean()
+                + offsets.diff(dim=1).square().mean()
+            ),
             "falling": falling.sum(1).mean(),
             "inversion": (
                 (shares * (self._amounts + 0.05 * self._hues))[..., None]
@@ -132,22 +135,27 @@ def _slopes(maps: Tensor, colors: Tensor) -> Tensor:
     change = matrices.diff(dim=2)
     moved = torch.einsum("rhkij,rhkj->rhki", change[..., :3], between) + change[..., 3]
     along: Tensor = moved[..., None] * ((KNOTS - 1) / 3)
-    return _between(matrices[..., :3]) + along
+    return _between(matrices[..., :3]) + along + _along_hues(_between(matrices[..., 3]))
+
+
+def _along_hues(offsets: Tensor) -> Tensor:
+    """The slopes (R, hues, N, 3, 3) that come from offsets (R, hues, N, 3): towards each hue."""
+    if offsets.shape[1] == 1:
+        return torch.zeros_like(offsets)[..., None]
+    primary = 1.5 * torch.eye(3) - 0.5
+    towards = torch.stack(
+        [primary[0], -primary[2], primary[1], -primary[0], primary[2], -primary[1]]
+    )
+    added = (offsets[:, :-1] - offsets[:, -1:])[..., None] * (
+        towards.to(offsets)[:, None, None] / SATURATED
+    )
+    # Noise of a grey goes towards three of the six.
+    return torch.cat([added, added.sum(1, keepdim=True) / 2], 1)
 
 
 def _between(values: Tensor) -> Tensor:
     """Halfway between neighbouring knots, which are the third dimension."""
     return (values[:, :, 1:] + values[:, :, :-1]) / 2
-
-
-def _hue_differences(theta: Tensor) -> Tensor:
-    """The mean squared differences of θ (R, 7, K, 3, 4), and, as a small part, its own square.
-
-    They are those of neighbours on the circle of hues, of each to grey, and of knots.
-    """
-    ring, grey = theta[:, :-1], theta[:, -1:]
-    around = (ring - ring.roll(1, 1)).square().mean() + (ring - grey).square().mean()
-    return around + theta.diff(dim=2).square().mean() + _HUE_SIZE * theta.square().mean()
 
 
 def flat_noise(content: Tensor, masks: Tensor, hues: int = HUES) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pydpst.ops.grade import grade_change_maps_gradient
@@ -13,8 +14,6 @@ from pydpst.transfer.linear import monge_kantorovich
 _LEAST_VARIANCE = 1e-3
 # How far θ = 1 moves colours. Not the style's own contrast: a dark style could not be left.
 _REACH = 0.2
-# The same of what a hue's map is apart from the region's: fewer pixels are of it.
-_HUE_REACH = 0.6
 # The start's steepest slope: a grey photo and a bright style would ask for tens.
 _STEEPEST_START = 4.0
 # A pixel far fainter than any region's keeps empty ones from dividing by 0.
@@ -24,10 +23,14 @@ _FAINT = 1e-9
 class RegionMaps:
     """The maps of all regions as a function of well-scaled numbers.
 
-    A region's map of a hue at a knot is M + (a θ₀ + b θₕ) Z: M is where it starts, the region's
-    Monge-Kantorovich map unless another is set, Z makes its colours of zero mean and unit
-    covariance, θ₀ is of all hues and θₕ of one, and a and b are the same for all. So an entry of θ
-    (R, 8, K, 3, 4) moves colours by about as much as any other, whatever the photos.
+    A region's map at a knot is M + a θ Z: M is where it starts, the region's Monge-Kantorovich map
+    unless another is set, Z makes its colours of zero mean and unit covariance, and a is the same
+    for all. So an entry of θ moves colours by about as much as any other, whatever the photos. To
+    this, each hue but grey adds a times an offset.
+
+    θ is (R, K, 3, 10): by output channel, the four entries of the matrix, and the offset of red,
+    yellow, green, cyan, blue and magenta. Whole maps by hue, with slopes of their own, do no more,
+    and take longer to find.
 
     Args:
         content: (3, H, W) in [0, 1].
@@ -56,13 +59,15 @@ class RegionMaps:
         self.shares = (weights.sum(1) / weights.sum()).to(content)
 
     def zeros(self) -> Tensor:
-        """θ of the start, (R, 8, K, 3, 4): of all hues, and then of each."""
-        return torch.zeros_like(self.start)[:, None].repeat(1, 1 + HUES, 1, 1, 1)
+        """θ of the start, (R, K, 3, 10)."""
+        return self.start.new_zeros(*self.start.shape[:3], 4 + HUES - 1)
 
     def __call__(self, theta: Tensor) -> Tensor:
-        """The maps (R, 7, K, 12) of θ (R, 8, K, 3, 4), as `ops.grade_apply` takes them."""
-        change = _REACH * theta[:, :1] + _HUE_REACH * theta[:, 1:]
-        return (self.start[:, None] + change @ self._inputs[:, None]).flatten(3)
+        """The maps (R, 7, K, 12) of θ (R, K, 3, 10), as `ops.grade_apply` takes them."""
+        maps = (self.start + _REACH * theta[..., :4] @ self._inputs)[:, None]
+        offsets = F.pad(_REACH * theta[..., 4:], (0, 1)).movedim(3, 1)[..., None]
+        slopes = maps[..., :3].expand(-1, HUES, -1, -1, -1)
+        return torch.cat([slopes, maps[..., 3:] + offsets], 4).flatten(3)
 
 
 def _start(colors: Tensor, wanted: Tensor, weight: Tensor, style_weight: Tensor) -> Tensor:
