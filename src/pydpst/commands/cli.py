@@ -104,7 +104,8 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     # What decoders think of damaged photos; pydpst says it in its own words.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    for decoder in ("tifffile", "imagecodecs"):
+        logging.getLogger(decoder).setLevel(logging.CRITICAL)
     warnings.formatwarning = lambda message, *_args, **_kwargs: f"warning: {shown(message)}\n"
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
