@@ -42,7 +42,8 @@ def outputs_for(photos: list[Path], output: Path) -> Pairs:
 
     if len(photos) == 1 and not photos[0].is_dir() and output.suffix and not output.is_dir():
         return [(photos[0], check_output(output))]
-    if output.is_file() or not output.parent.is_dir():
+    is_other = os.path.lexists(output) and not output.is_dir()
+    if is_other or not output.parent.is_dir():
         raise ValueError(f"the output {output} must be a folder, in one that exists.")
     check_folder(output if output.is_dir() else output.parent)
     pairs = []
