@@ -34,6 +34,7 @@ class _Energy(torch.autograd.Function):
         ctx.mark_non_differentiable(output[1])
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(p, guide, whitening, output[1])
+        ctx.save_for_forward(p, guide, whitening)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, Tensor | None, None, None]:
@@ -47,6 +48,13 @@ class _Energy(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             grad_guide = ops.matting_image_gradient(guide, whitening, p, grad * p, ctx.radius)
         return 2 * grad * product, grad_guide, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> tuple[Tensor, None]:
+        # Of the guide there is none: its whitening has refused it.
+        p, guide, whitening = ctx.saved_tensors
+        product = ops.matting_matvec(guide, whitening, p, ctx.radius)
+        return 2 * (tangents[0] * product).sum((-2, -1)), None
 
 
 class MattingLaplacian:
@@ -94,8 +102,7 @@ class MattingLaplacian:
                 f"the guide image is {width}×{height} pixels; it must be at least "
                 f"{2 * radius + 1} pixels a side."
             )
-        # A graph cannot depend on values, so a compiled one goes without this check.
-        if not torch.compiler.is_compiling() and not torch.isfinite(image).all():
+        if not _may_be_finite(image):
             raise ValueError("the guide image holds NaN or infinity; it must be finite.")
         self.image = image
         self.eps = eps
@@ -302,3 +309,13 @@ class MattingLaplacian:
             )
         p = p.to(self._dtype)
         return p if batch else p.reshape(1, p.shape[:-2].numel(), *p.shape[-2:])
+
+
+def _may_be_finite(image: Tensor) -> bool:
+    """Whether no value is NaN or infinity, as far as that can be told of values."""
+    if torch.compiler.is_compiling():  # a graph cannot depend on them
+        return True
+    try:
+        return bool(torch.isfinite(image).all())
+    except RuntimeError:  # nor can vmap
+        return True
