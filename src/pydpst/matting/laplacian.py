@@ -34,7 +34,6 @@ class _Energy(torch.autograd.Function):
         ctx.mark_non_differentiable(output[1])
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(p, guide, whitening, output[1])
-        ctx.save_for_forward(p, guide, whitening)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, Tensor | None, None, None]:
@@ -48,6 +47,15 @@ class _Energy(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             grad_guide = ops.matting_image_gradient(guide, whitening, p, grad * p, ctx.radius)
         return 2 * grad * product, grad_guide, None, None
+
+
+class _EnergyInBothModes(_Energy):
+    """The same with a forward derivative, of which torch.compile knows nothing."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: tuple[Tensor, Tensor]) -> None:
+        _Energy.setup_context(ctx, inputs, output)
+        ctx.save_for_forward(*inputs[:3])
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> tuple[Tensor, None]:
@@ -146,7 +154,8 @@ class MattingLaplacian:
             ValueError: if p does not fit the guide image.
         """
         channels = self._as_channels(p)
-        energies: Tensor = _Energy.apply(  # type: ignore[no-untyped-call]
+        function = _Energy if torch.compiler.is_compiling() else _EnergyInBothModes
+        energies: Tensor = function.apply(  # type: ignore[no-untyped-call]
             channels, self._guide, self._whitening, self.radius
         )[0]
         return energies.view(p.shape[:-2]).sum(-1)
