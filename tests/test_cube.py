@@ -139,7 +139,7 @@ def test_bad_input_is_one_sentence(run: Run, city_day: Path, tmp_path: Path) -> 
     for arguments, sentence in [
         ((), "there is nothing to write"),
         (("-o", tmp_path / "a.onnx", "--photos", city_day), "--photos is for the look-up table"),
-        (("--cube", tmp_path / "a.png"), "must end in one of .cube"),
+        (("--cube", tmp_path / "a.png"), "must end in .cube"),
         (("--cube", tmp_path / "a.cube", "--cube-size", "1"), "the cube's size is 1"),
         (("--cube", tmp_path / "a.cube", "--photos", tmp_path / "gone"), "do not exist"),
         (("--cube", tmp_path / "a.cube", "--photos", broken), "none of the photos can be read"),

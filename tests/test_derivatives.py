@@ -135,6 +135,32 @@ def test_gradients_over_many_guides() -> None:
         torch.testing.assert_close([have[0][i], have[1][i]], list(want))
 
 
+def test_energies_of_the_laplacian() -> None:
+    p, tangent = P[0], rand(2, 4, 5, seed=3)
+    laplacian = MattingLaplacian(IMAGE[0], EPS)
+    energy, along = jvp(laplacian.energy, (p,), (tangent,))
+    torch.testing.assert_close(energy, (p * want_product(IMAGE, P)[0]).sum())
+    torch.testing.assert_close(along, 2 * (tangent * want_product(IMAGE, P)[0]).sum())
+    want = hessian(lambda p: (p * want_product(IMAGE, p[None])[0]).sum())(p)
+    torch.testing.assert_close(hessian(laplacian.energy)(p), want)
+    assert gradcheck(laplacian.energy, p.clone().requires_grad_(), check_forward_ad=True)
+    with pytest.raises(NotImplementedError, match="no forward-mode derivative in the guide"):
+        jvp(lambda image: MattingLaplacian(image, EPS).energy(p), (IMAGE[0],), (IMAGE[0],))
+
+
+def test_laplacians_of_many_guides() -> None:
+    images, p = rand(3, 3, 4, 5), P[0]
+
+    def energy(image: Tensor) -> Tensor:
+        return MattingLaplacian(image, EPS).energy(p)
+
+    have = vmap(grad(energy))(images)
+    products = vmap(lambda image: MattingLaplacian(image, EPS).matvec(p))(images)
+    for i, image in enumerate(images):
+        torch.testing.assert_close(have[i], grad(energy)(image))
+        torch.testing.assert_close(products[i], want_product(image[None], P)[0])
+
+
 def test_products_without_derivatives_say_so() -> None:
     blocks, x = rand(5, 2, 2, 2), rand(1, 4, 2, seed=1)
     columns = torch.arange(10).view(5, 2) % 4

@@ -129,6 +129,8 @@ def damaged(tensors: dict[str, torch.Tensor], about: dict[str, object], how: str
         del tensors[name]
     elif how == "a tensor has another shape":
         tensors[name] = torch.zeros(3)
+    elif how == "a tensor is complex":
+        tensors[name] = tensors[name].to(torch.complex64)
     elif how == "there is another tensor":
         tensors["more"] = torch.zeros(3)
     elif how == "no settings":
@@ -143,6 +145,7 @@ def damaged(tensors: dict[str, torch.Tensor], about: dict[str, object], how: str
         "NaN",
         "a tensor is missing",
         "a tensor has another shape",
+        "a tensor is complex",
         "there is another tensor",
         "no settings",
         "too many",
@@ -210,6 +213,20 @@ def test_models_with_wrong_settings_are_one_sentence(
     code, said = run("apply", bad, small_photo, "-o", tmp_path / "out.png")
     assert code == 2
     assert said.startswith("error: the model ")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.int32])
+def test_models_of_other_numbers_are_one_sentence(
+    dtype: torch.dtype, run: Run, small_photo: Path, tmp_path: Path
+) -> None:
+    good, bad = tmp_path / "good.safetensors", tmp_path / "bad.safetensors"
+    save_model(BilateralGridNet(), good, {})
+    weights = {name: value.to(dtype) for name, value in load_file(good).items()}
+    save_file(weights, bad, {"pydpst": json.dumps(read_about(good, "model"))})
+    code, said = run("apply", bad, small_photo, "-o", tmp_path / "out.png")
+    assert code == 2
+    assert said.startswith(f"error: the model {bad} does not fit its own settings")
     assert said.count("\n") == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,12 @@ def test_onnxruntime_gives_the_same(
 
 def test_what_cannot_be_exported_is_refused(run: Run, tmp_path: Path) -> None:
     save_model(TransformerNet(2), tmp_path / "model.safetensors", {})
-    for output, sentence in [("a.onnx", "only models of the kind grid"), ("a.pb", "must end in")]:
+    os.mkfifo(tmp_path / "fifo.onnx")
+    for output, sentence in [
+        ("a.onnx", "only models of the kind grid"),
+        ("a.pb", "must end in"),
+        ("fifo.onnx", "is no regular file"),
+    ]:
         code, err = run("export", tmp_path / "model.safetensors", "-o", tmp_path / output)
         assert code == 2
         assert sentence in err

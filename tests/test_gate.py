@@ -67,13 +67,26 @@ def test_other_websites_are_refused(origin: str, url: str, home: Path) -> None:
     assert sorted(home.rglob("*")) == before
 
 
-@pytest.mark.parametrize(("mode", "code"), [("no-cors", 403), ("navigate", 200)])
+@pytest.mark.parametrize(
+    ("mode", "destination", "code"),
+    [
+        ("no-cors", "image", 403),
+        ("navigate", "document", 200),
+        ("navigate", "iframe", 403),
+        ("navigate", "embed", 403),
+    ],
+)
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
-def test_a_link_is_followed_and_a_picture_is_not_given(
-    site: str, mode: str, code: int, url: str
+def test_a_link_is_followed_and_no_picture_or_frame_is_given(
+    site: str, mode: str, destination: str, code: int, url: str
 ) -> None:
-    headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode}
+    headers = {
+        "Sec-Fetch-Site": site,
+        "Sec-Fetch-Mode": mode,
+        "Sec-Fetch-Dest": destination,
+    }
     assert httpx.get(url, headers=headers).status_code == code
+    assert upload(url, **headers).status_code == 403
 
 
 @pytest.mark.parametrize(

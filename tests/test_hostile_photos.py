@@ -88,7 +88,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "half.png": (whole("PNG")[:2000], "cannot be decoded"),
     "half.webp": (whole("WEBP")[:1000], "cannot be decoded"),
     "half.tif": (whole("TIFF", 16)[:3000], "cannot be decoded"),
-    "odd.tif": (whole("TIFF", 16, compression="lzma"), "of the compression"),
+    "odd.tif": (whole("TIFF", 16, compression="lzma"), "RGB compressed by LZMA"),
 }
 
 

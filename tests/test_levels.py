@@ -166,6 +166,8 @@ def test_raw_files_are_refused_by_name(tmp_path: Path) -> None:
         ("c.raf", b"FUJIFILMCCD-RAW 0201"),
         ("d.cr3", b"\0\0\0\x18ftypcrx \0\0\0\1"),
         ("e.rw2", b"IIU\0\x18\0\0\0"),
+        ("g.crw", b"II\x1a\0\0\0HEAPCCDR"),
+        ("h.iiq", b"IIII\x08\0\0\0"),
         ("f.cr2", b"II*\0\x10\0\0\0CR\2\0\0\0"),
     ):
         (tmp_path / name).write_bytes(start + bytes(5000))

@@ -123,6 +123,16 @@ def test_a_look_is_not_exported_over_the_masks_that_it_is_made_of(run: Run, fold
     assert "holds an input, look/sky.png (--content-mask)" in said
 
 
+def test_the_names_of_regions_are_an_input(run: Run, folder: Path) -> None:
+    Path("regions.json").write_text('{"regions": []}')
+    masks = ("--content-mask", "a_mask.png", "--style-mask", "b_mask.png")
+    code, said = run(
+        "stylize", "a.png", "b.png", *masks, "-o", "x.png", "--save-recipe", "regions.json"
+    )
+    assert code == 2
+    assert "regions.json (--save-recipe) is also an input (--style-mask)" in said
+
+
 def test_a_training_log_is_not_written_over_its_style(run: Run, folder: Path) -> None:
     Path("log/step_000300").mkdir(parents=True)
     shutil.copy("b.png", "log/step_000300/000.png")

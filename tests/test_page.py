@@ -201,7 +201,7 @@ def test_run_download_stop_and_keep(visit: Callable[[], Any], photos: Path) -> N
 
     set_number(page, re.compile("Steps"), 300)
     click(page, "Stylize")
-    page.get_by_text(re.compile(r"Step \d+ of 300, about \d+ s left")).wait_for()
+    page.get_by_text(re.compile(r"Step \d+ of 300, about \d+ (s|min) left")).wait_for()
     assert shown.nth(1).get_attribute("src") != after, "a preview"
     click(page, "Stop and keep")
     assert "Stopped" in finish(page)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,6 +90,34 @@ def test_class_numbers_are_labels(
     assert sorted(regions.names) == names
     counts = [int((regions.content == label).sum()) for label in range(len(names))]
     assert counts == [40 * 60 // len(names)] * len(names)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options", "values"),
+    [
+        ("jpg", {"quality": 95}, (0, 1, 2)),
+        ("webp", {"lossless": True}, (0, 1, 2)),
+        ("webp", {"lossless": True}, (0, 10, 20, 90)),
+        ("webp", {"lossless": True, "icc_profile": b"x" * 77}, (0, 10, 20, 90)),
+    ],
+)
+def test_class_numbers_in_formats_that_may_be_lossy(
+    suffix: str, options: dict[str, Any], values: tuple[int, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    numbers(*values).save(path, **options)
+    regions = label_maps(blank(), blank(), MaskPair(path, path))
+    assert sorted(regions.names) == [str(value) for value in values]
+
+
+def test_jpeg_does_not_make_regions_of_noise(tmp_path: Path) -> None:
+    edge = np.zeros((40, 60), np.uint8)
+    edge[:, 29:] = 255  # in the middle of a block
+    Image.fromarray(edge).save(tmp_path / "a.jpg", quality=90)
+    Image.fromarray(edge).save(tmp_path / "a.tif", compression="jpeg", quality=90)
+    for name in ("a.jpg", "a.tif"):
+        regions = label_maps(blank(), blank(), MaskPair(tmp_path / name, tmp_path / name))
+        assert sorted(regions.names) == ["black", "white"]
 
 
 @pytest.mark.parametrize("tiny", ["content", "style", "both"])

@@ -77,6 +77,11 @@ def test_an_output_folder_within_the_photos_works_twice(
         assert code == 0
         assert f"of 2 photos{before}, " in said
     assert sorted(made("in/out")) == ["a.png", "b.png"]
+    # Nor are they photos for another output.
+    code, said = run(*command, "-o", "in/other")
+    assert code == 0
+    assert "2 of 2 photos, " in said
+    assert sorted(made("in/other")) == ["a.png", "b.png"]
 
 
 def test_the_folder_of_the_photos_is_no_output(run: Run, command: tuple[object, ...]) -> None:

@@ -228,6 +228,12 @@ def test_the_aspect_of_pixels_that_the_container_states_is_kept(
         assert stream.sample_aspect_ratio == (Fraction(16, 21) if turned else Fraction(21, 16))
 
 
+def test_an_aspect_that_webm_does_not_keep_is_told_of(write: Callable[..., Path]) -> None:
+    clip = write(sound=None, sample_aspect_ratio=Fraction(21, 16))
+    with pytest.warns(UserWarning, match="the aspect 21/16 of the clip's pixels is not kept"):
+        apply_to_clip(FittedGrid(), clip, clip.with_name("out.webm"))
+
+
 def test_mastering_data_of_hdr10_are_kept_or_told_of(tmp_path: Path, city_day: Path) -> None:
     clip = tmp_path / "clip.mp4"
     display = "G(8500,39850)B(6550,2300)R(35400,14600)WP(15635,16450)L(10000000,50)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,45 @@ def test_outputs_that_are_no_files(kind: str, run: Run, small_photo: Path) -> No
         assert "[Errno" not in said
         assert said.count("\n") == 1
     assert sorted(os.listdir(small_photo.parent)) == before
+
+
+@pytest.mark.parametrize("kind", ["fifo", "circle", "nowhere"])
+def test_output_folders_that_are_none(kind: str, run: Run, small_photo: Path) -> None:
+    folder, place = small_photo.parent / "photos", small_photo.parent / "out"
+    folder.mkdir()
+    shutil.copy(small_photo, folder)
+    if kind == "fifo":
+        os.mkfifo(place)
+    else:
+        place.symlink_to(place if kind == "circle" else small_photo.parent / "gone")
+    for command in (
+        ("apply", STYLE, folder),
+        ("stylize", folder, small_photo, *QUICK),
+        ("segment", small_photo, small_photo),
+    ):
+        code, said = run(*command, "-o", place)
+        assert code == 2
+        assert "must be a folder" in said
+        assert said.count("\n") == 1
+
+
+def test_a_training_does_not_replace_what_is_no_file(run: Run, small_photo: Path) -> None:
+    for name in ("a.safetensors", "b.checkpoint"):
+        path = small_photo.parent / name
+        os.mkfifo(path)
+        output = path.with_suffix(".safetensors")
+        code, said = run("train", small_photo, small_photo.parent, "-o", output)
+        assert code == 2
+        assert f"{name} is no regular file" in said
+        code, said = run("apply", path, small_photo, "-o", small_photo.parent / "x.png")
+        assert code == 2
+        assert f"{name} is no file" in said
+
+
+def test_a_strength_of_no_region(run: Run, small_photo: Path) -> None:
+    code, said = run("stylize", small_photo, small_photo, "-o", "x.png", "--strength", "=0.5")
+    assert code == 2
+    assert said == "error: --strength is =0.5; it must be a number, or REGION=NUMBER.\n"
 
 
 def test_an_output_that_is_a_link_stays_one(run: Run, small_photo: Path) -> None:

@@ -18,14 +18,20 @@ from pydpst.commands.batch import (
     FAILURES,
     Outcome,
     Pairs,
-    Restyle,
     finish_batch,
     outputs_for,
     reason_of,
 )
 from pydpst.commands.cluster import RayAddress, check_ray, restyle_on
 from pydpst.commands.files import Files, check_files
-from pydpst.commands.journal import NAME, Journal, Record, checksum_before, checksum_of
+from pydpst.commands.journal import (
+    NAME,
+    Journal,
+    Record,
+    Restyle,
+    checksum_before,
+    checksum_of,
+)
 from pydpst.commands.pipes import check_pipes, piped
 from pydpst.commands.progress import progress_bar, stages
 from pydpst.commands.report import AsJson, print_report, result_of

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import TypeAlias
 
 import typer
 
 from pydpst.commands import say, shown
+from pydpst.commands.journal import results_beneath
 from pydpst.commands.report import print_report, result_of
 
 # What may be wrong with one photo of many, after which the others go on.
@@ -18,8 +19,6 @@ FAILURES = (ValueError, ImportError, OSError, MemoryError, RuntimeError)
 
 # Photos, and where their results go.
 Pairs: TypeAlias = list[tuple[Path, Path]]
-# Restyles the photo of a file, and writes the result.
-Restyle: TypeAlias = Callable[[Path, Path], None]
 # What went wrong with which photo, and the photo before which Ctrl-C came.
 Outcome: TypeAlias = tuple[dict[Path, str], Path | None]
 
@@ -43,7 +42,8 @@ def outputs_for(photos: list[Path], output: Path) -> Pairs:
 
     if len(photos) == 1 and not photos[0].is_dir() and output.suffix and not output.is_dir():
         return [(photos[0], check_output(output))]
-    if output.is_file() or not output.parent.is_dir():
+    is_other = os.path.lexists(output) and not output.is_dir()
+    if is_other or not output.parent.is_dir():
         raise ValueError(f"the output {output} must be a folder, in one that exists.")
     check_folder(output if output.is_dir() else output.parent)
     pairs = []
@@ -63,16 +63,16 @@ def outputs_for(photos: list[Path], output: Path) -> Pairs:
 
 
 def _photos_of(folder: Path, output: Path) -> list[Path]:
-    """A folder's photos, but not the results of an earlier run, if they go into a folder of it."""
+    """A folder's photos, but not what earlier runs wrote into the output or a folder beneath."""
     from pydpst.feedforward.training_photos import find_photos
 
     inside, results = os.path.realpath(folder), os.path.realpath(output)
-    found = [Path(str(path)) for path in find_photos(folder)]
-    if inside == results or not Path(results).is_relative_to(inside):
-        return found
-    photos = [path for path in found if not Path(os.path.realpath(path)).is_relative_to(results)]
+    written = results_beneath(folder)
+    photos = [path for path in map(Path, map(str, find_photos(folder))) if path not in written]
+    if inside != results and Path(results).is_relative_to(inside):
+        photos = [p for p in photos if not Path(os.path.realpath(p)).is_relative_to(results)]
     if not photos:
-        raise ValueError(f"the folder {folder} holds no photos outside the output {output}.")
+        raise ValueError(f"the folder {folder} holds no photos but results of earlier runs.")
     return photos
 
 

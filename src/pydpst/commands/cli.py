@@ -104,7 +104,8 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     # What decoders think of damaged photos; pydpst says it in its own words.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    for decoder in ("tifffile", "imagecodecs"):
+        logging.getLogger(decoder).setLevel(logging.CRITICAL)
     warnings.formatwarning = lambda message, *_args, **_kwargs: f"warning: {shown(message)}\n"
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
@@ -129,7 +130,7 @@ def _told(error: Exception, arguments: Sequence[str]) -> tuple[str, int]:
         return as_typed(text, _options_of(arguments), arguments), 2
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
         name = os.fsdecode(error.filename)
-        of_name = error.errno in (errno.ENAMETOOLONG, errno.ELOOP)
+        of_name = error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EEXIST, errno.ENOTDIR)
         return f"{name} cannot be used ({error.strerror}); give another.", 2 if of_name else 1
     if isinstance(error, ImportError | MemoryError | OSError | ArithmeticError) and text:
         return text, 1

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from pydpst.commands import say
-from pydpst.commands.batch import FAILURES, Outcome, Pairs, Restyle, reason_of
-from pydpst.commands.journal import Journal, Record, recorded
+from pydpst.commands.batch import FAILURES, Outcome, Pairs, reason_of
+from pydpst.commands.journal import Journal, Record, Restyle, recorded
 from pydpst.commands.progress import progress_bar
 
 if TYPE_CHECKING:

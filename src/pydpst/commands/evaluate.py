@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pydpst.commands import say
-from pydpst.commands.files import check_files
+from pydpst.commands.files import check_files, label_map
 from pydpst.commands.progress import stages
 
 
@@ -45,7 +45,10 @@ def evaluate(
 
     if report is not None:
         check_output(report, (".html", ".htm"))
-    masks_read = {"--content-mask": content_mask, "--style-mask": style_mask}
+    masks_read = {
+        "--content-mask": label_map(content_mask),
+        "--style-mask": label_map(style_mask),
+    }
     photos_read = {"CONTENT": content, "STYLE": style, "RESULT": result}
     check_files({**photos_read, **masks_read}, {"--report": report})
     mask_files = MaskPair.of(content_mask, style_mask)

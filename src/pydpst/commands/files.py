@@ -44,6 +44,16 @@ def check_files(reads: Files, writes: Files, folders: Files | None = None) -> No
                 )
 
 
+def label_map(mask: Path | None) -> list[Path]:
+    """A label map and, if it is beside it, the file of its regions' names, which is read too."""
+    from pydpst.regions.names_file import NAMES_FILE
+
+    if mask is None:
+        return []
+    names = mask.parent / NAMES_FILE
+    return [mask, names] if names.is_file() else [mask]
+
+
 def _paths(files: Files) -> Iterator[tuple[str, Path]]:
     for what, paths in files.items():
         for path in [paths] if isinstance(paths, Path) else paths or ():

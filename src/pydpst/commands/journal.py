@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
-
-from pydpst.commands.batch import Restyle
 
 NAME = "recipe.json"
 # What a run adds to that, a line each, which takes as long for the millionth as for the first.
 _LINES = ".pydpst-results.jsonl"
 
+# Restyles the photo of a file, and writes the result.
+Restyle: TypeAlias = Callable[[Path, Path], None]
 # The checksums of a photo and of its result; empty while that is being written.
 Record: TypeAlias = dict[str, str]
 
@@ -24,6 +24,12 @@ def recorded(restyle: Restyle, photo: Path, result: Path) -> Record:
     before = checksum_before(photo)
     restyle(photo, result)
     return {"photo": before, "sha256": checksum_of(result)}
+
+
+def results_beneath(folder: Path) -> set[Path]:
+    """The results of runs into folders beneath a folder, by their recipes."""
+    recipes = [path for path in folder.rglob(NAME) if path.parent != folder]
+    return {r.parent / name for r in recipes for name in _records_of(_read(r))}
 
 
 class Journal:

@@ -66,6 +66,8 @@ def _strength(values: list[str]) -> float | dict[str, float]:
     """One number, or numbers by region."""
     pairs = [value.rpartition("=") for value in values]
     try:
+        if any(separator and not region.strip() for region, separator, _ in pairs):
+            raise ValueError
         numbers = {region: float(number) for region, _, number in pairs}
     except ValueError:
         raise ValueError(

@@ -13,14 +13,13 @@ from pydpst.commands.batch import (
     FAILURES,
     Outcome,
     Pairs,
-    Restyle,
     finish_batch,
     outputs_for,
     reason_of,
 )
 from pydpst.commands.cluster import restyle_on
 from pydpst.commands.files import Files, check_files
-from pydpst.commands.journal import NAME, Journal, recorded
+from pydpst.commands.journal import NAME, Journal, Restyle, recorded
 from pydpst.commands.progress import Many, progress_bar
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -59,7 +60,7 @@ def segment(
     from pydpst.regions.names_file import NAMES_FILE, names_json
     from pydpst.transfer.pair import find_regions
 
-    if output.exists() and not output.is_dir():
+    if os.path.lexists(output) and not output.is_dir():
         raise ValueError(f"the output {output} is a file; it must be a folder.")
     model = None if segmentation_model is None else Path(segmentation_model)
     written = [output / name for name in ("content.png", "style.png")]

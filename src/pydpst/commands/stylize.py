@@ -12,7 +12,7 @@ import typer
 from pydpst.commands import say
 from pydpst.commands.clip import stylize_clip
 from pydpst.commands.cluster import RayAddress, check_ray
-from pydpst.commands.files import check_files
+from pydpst.commands.files import check_files, label_map
 from pydpst.commands.options import given, takes
 from pydpst.commands.pipes import check_pipes, piped
 from pydpst.commands.report import AsJson, print_report, result_of
@@ -138,8 +138,8 @@ def stylize(
     reads = {
         "CONTENT": content,
         "STYLE": style,
-        "--content-mask": content_mask,
-        "--style-mask": arguments.get("style_mask"),
+        "--content-mask": label_map(content_mask),
+        "--style-mask": label_map(arguments.get("style_mask")),
         "--recipe": recipe,
         "--segmentation-model": model and Path(model),
     }

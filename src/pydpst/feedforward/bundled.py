@@ -34,8 +34,9 @@ def model_path(model: str | os.PathLike[str]) -> Path:
         return bundled
     if not Path(model).is_file():
         names = ", ".join(path.stem for path in sorted(_STYLES.glob("*.safetensors")))
+        problem = "is no file" if os.path.lexists(model) else "does not exist"
         raise ValueError(
-            f"the model {os.fspath(model)} does not exist; give a model file or one of the bundled "
+            f"the model {os.fspath(model)} {problem}; give a model file or one of the bundled "
             f"styles: {names}."
         )
     return Path(model)

@@ -21,7 +21,7 @@ from pydpst.ops.reference import bilateral_slice_apply
 from pydpst.photos.decode import Source
 from pydpst.photos.image import load_image
 from pydpst.photos.resizing import resize
-from pydpst.photos.writing import check_output
+from pydpst.photos.writing import check_output, write_whole
 from pydpst.transfer.cube import apply_cube, check_cube_size, fit_cube, write_cube
 
 # Pixels of the longer side of the photos that a look-up table is fitted to, and of all together.
@@ -60,10 +60,9 @@ def check_onnx(path: str | os.PathLike[str]) -> None:
     """Refuses what no ONNX can be written to.
 
     Raises:
-        ValueError: for a path that does not end in .onnx, or if the package onnx is missing.
+        ValueError: for a path that `check_output` refuses, or if the package onnx is missing.
     """
-    if Path(path).suffix != ".onnx":
-        raise ValueError(f"the output {path} must end in .onnx.")
+    check_output(path, (".onnx",))
     try:
         import onnxscript  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
     except ImportError:
@@ -104,7 +103,12 @@ def export_onnx(
         verbose=False,
     )
     assert program is not None
-    program.save(path)
+    write_onnx(program, path)
+
+
+def write_onnx(program: torch.onnx.ONNXProgram, path: str | os.PathLike[str]) -> None:
+    """Writes a model as a file of ONNX; whole or not at all."""
+    write_whole(Path(path), program.model_proto.SerializeToString())
 
 
 @dataclass(frozen=True)

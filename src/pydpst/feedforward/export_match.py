@@ -7,7 +7,7 @@ import os
 import torch
 from torch import Tensor, nn
 
-from pydpst.feedforward.export import check_onnx, copy_weights
+from pydpst.feedforward.export import check_onnx, copy_weights, write_onnx
 from pydpst.ops.reference import grade_apply
 from pydpst.reading.network import LookReader
 from pydpst.reading.reader import reader
@@ -64,4 +64,4 @@ def export_match(path: str | os.PathLike[str], *, strength: float = 1.0) -> None
         verbose=False,
     )
     assert program is not None
-    program.save(path)
+    write_onnx(program, path)

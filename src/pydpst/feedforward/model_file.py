@@ -89,7 +89,7 @@ def read_model(path: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]]
     try:
         with torch.device("meta"):  # settings may ask for more memory than there is
             shapes = _KINDS[about["network"]](**about["settings"]).state_dict()
-        if {k: v.shape for k, v in shapes.items()} != {k: v.shape for k, v in tensors.items()}:
+        if _kinds(shapes) != _kinds(tensors):
             raise ValueError
         network: nn.Module = _KINDS[about["network"]](**about["settings"])
         network.load_state_dict(tensors)
@@ -100,3 +100,8 @@ def read_model(path: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]]
     if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
         raise ValueError(f"the model {path} holds NaN or infinity; train it again.")
     return network.eval(), about
+
+
+def _kinds(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, bool]]:
+    """Shapes, and whether these are floating point: the precision may be any."""
+    return {name: (value.shape, value.is_floating_point()) for name, value in tensors.items()}

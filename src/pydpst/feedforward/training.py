@@ -22,6 +22,7 @@ from pydpst.ops import choose_device
 from pydpst.photos.decode import Source
 from pydpst.photos.image import load_image
 from pydpst.photos.resizing import resize
+from pydpst.photos.writing import check_output
 from pydpst.transfer.linear import transfer_color
 from pydpst.transfer.options import takes
 
@@ -184,12 +185,8 @@ def _check_paths(
         if resume:
             raise ValueError("resume is on, but there is no output whose checkpoint it could be.")
         return None
-    path = Path(output)
-    if path.suffix != ".safetensors":
-        raise ValueError(f"the output {path} must end in .safetensors.")
-    if path.is_dir() or not path.parent.is_dir():
-        raise ValueError(f"the output {path} must be a file in a folder that exists.")
-    checkpoint = path.with_suffix(".checkpoint")
+    path = check_output(output, (".safetensors",))
+    checkpoint = check_output(path.with_suffix(".checkpoint"), (".checkpoint",))
     if resume and not checkpoint.is_file():
         raise ValueError(f"there is no checkpoint {checkpoint} to resume from; start without.")
     return checkpoint

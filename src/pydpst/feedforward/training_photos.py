@@ -41,7 +41,8 @@ def find_photos(photos: str | os.PathLike[str] | Sequence[Source]) -> list[Sourc
     if folder.is_file():
         return [folder]
     if not folder.is_dir():
-        raise ValueError(f"the photos {folder} do not exist; give a folder of photos.")
+        problem = "are no folder" if os.path.lexists(folder) else "do not exist"
+        raise ValueError(f"the photos {folder} {problem}; give a folder of photos.")
     found = sorted(
         Path(parent, name)
         for parent, _, names in os.walk(folder, onerror=_warn_of_folder)

@@ -33,14 +33,15 @@ def state_tensors(networks: Networks, optimizer: torch.optim.Optimizer) -> dict[
 
 def state_fits(tensors: Mapping[str, Tensor], networks: Networks) -> bool:
     """Whether these are the tensors of a checkpoint of such networks, and finite."""
-    shapes = {
-        f"{prefix}.{name}": value.shape
+    kinds = {
+        f"{prefix}.{name}": (value.shape, value.dtype)
         for prefix, network in networks.items()
         for name, value in network.state_dict().items()
     }
     for name, parameter in _learning(networks).named_parameters():
-        shapes |= {f"mean.{name}": parameter.shape, f"square.{name}": parameter.shape}
-    return {name: value.shape for name, value in tensors.items()} == shapes and all(
+        kind = (parameter.shape, parameter.dtype)
+        kinds |= {f"mean.{name}": kind, f"square.{name}": kind}
+    return {name: (value.shape, value.dtype) for name, value in tensors.items()} == kinds and all(
         bool(torch.isfinite(value).all()) for value in tensors.values()
     )
 

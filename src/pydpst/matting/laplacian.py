@@ -49,6 +49,22 @@ class _Energy(torch.autograd.Function):
         return 2 * grad * product, grad_guide, None, None
 
 
+class _EnergyInBothModes(_Energy):
+    """The same with a forward derivative, of which torch.compile knows nothing."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: tuple[Tensor, Tensor]) -> None:
+        _Energy.setup_context(ctx, inputs, output)
+        ctx.save_for_forward(*inputs[:3])
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> tuple[Tensor, None]:
+        # Of the guide there is none: its whitening has refused it.
+        p, guide, whitening = ctx.saved_tensors
+        product = ops.matting_matvec(guide, whitening, p, ctx.radius)
+        return 2 * (tangents[0] * product).sum((-2, -1)), None
+
+
 class MattingLaplacian:
     """The matting Laplacian L of a guide image (Levin, Lischinski and Weiss 2008, eq. 12).
 
@@ -94,8 +110,7 @@ class MattingLaplacian:
                 f"the guide image is {width}×{height} pixels; it must be at least "
                 f"{2 * radius + 1} pixels a side."
             )
-        # A graph cannot depend on values, so a compiled one goes without this check.
-        if not torch.compiler.is_compiling() and not torch.isfinite(image).all():
+        if not _may_be_finite(image):
             raise ValueError("the guide image holds NaN or infinity; it must be finite.")
         self.image = image
         self.eps = eps
@@ -139,7 +154,8 @@ class MattingLaplacian:
             ValueError: if p does not fit the guide image.
         """
         channels = self._as_channels(p)
-        energies: Tensor = _Energy.apply(  # type: ignore[no-untyped-call]
+        function = _Energy if torch.compiler.is_compiling() else _EnergyInBothModes
+        energies: Tensor = function.apply(  # type: ignore[no-untyped-call]
             channels, self._guide, self._whitening, self.radius
         )[0]
         return energies.view(p.shape[:-2]).sum(-1)
@@ -302,3 +318,13 @@ class MattingLaplacian:
             )
         p = p.to(self._dtype)
         return p if batch else p.reshape(1, p.shape[:-2].numel(), *p.shape[-2:])
+
+
+def _may_be_finite(image: Tensor) -> bool:
+    """Whether no value is NaN or infinity, as far as that can be told of values."""
+    if torch.compiler.is_compiling():  # a graph cannot depend on them
+        return True
+    try:
+        return bool(torch.isfinite(image).all())
+    except RuntimeError:  # nor can vmap
+        return True

@@ -79,7 +79,7 @@ class Gate:
         host = headers.get("host", "")
         if not is_own_host(host, self.host, scope["server"][1]):
             return PlainTextResponse("This server does not go by that name.", 403)
-        if is_foreign(headers, host):
+        if is_foreign(scope["method"], headers, host):
             return PlainTextResponse("Other websites may not use this page.", 403)
         if not is_open(scope["path"]):
             return PlainTextResponse("Not found", 404)
@@ -157,13 +157,18 @@ def _is_number(name: str) -> bool:
     return True
 
 
-def is_foreign(headers: Headers, host: str) -> bool:
-    """Whether another website caused the request; a link to the page is not foreign."""
+def is_foreign(method: str, headers: Headers, host: str) -> bool:
+    """Whether another website caused the request; a link to the page is not foreign, a frame is."""
     origins = headers.getlist("origin")
     if origins:
         return any(origin.lower() != f"http://{host.lower()}" for origin in origins)
     elsewhere = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
-    return elsewhere and headers.get("sec-fetch-mode") != "navigate"
+    is_link = (
+        method == "GET"
+        and headers.get("sec-fetch-mode") == "navigate"
+        and headers.get("sec-fetch-dest", "document") == "document"
+    )
+    return elsewhere and not is_link
 
 
 def is_open(path: str) -> bool:

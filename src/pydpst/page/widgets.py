@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,44 +75,46 @@ def mask_area(role: str) -> gr.File:
 def on_photo(photo: gr.Image, role: str, session: gr.State) -> list[Any]:
     """Keeps what is dropped there, and shows it; the events, which others may follow."""
 
-    def take(session: Session, upload: dict[str, Any]) -> tuple[Session, Path | None]:
-        with _said("Not a photo"):
-            return session, session.take(role, Path(upload["path"])).shown
-        return session, None
+    def take(session: Session, upload: Path) -> Path:
+        return session.take(role, upload).shown
 
-    def drop(session: Session) -> Session:
-        session.drop(role)
-        return session
-
-    # Without preprocessing, which would open the photo and turn it into another.
-    taken = photo.upload(take, [session, photo], [session, photo], preprocess=False)
-    return [taken, photo.clear(drop, session, session)]
+    return _on_drop(photo, session, take, lambda session: session.drop(role), "Not a photo")
 
 
 def on_mask(mask: gr.File, role: str, session: gr.State) -> list[Any]:
     """Keeps the label map that is dropped there; the events, as of `on_photo`."""
 
-    def take(session: Session, upload: dict[str, Any]) -> tuple[Session, Any]:
-        with _said("Not a mask"):
-            session.take_mask(role, Path(upload["path"]))
-            return session, gr.skip()
-        return session, None
+    def take(session: Session, upload: Path) -> Any:
+        session.take_mask(role, upload)
+        return gr.skip()
 
-    def drop(session: Session) -> Session:
-        session.drop_mask(role)
+    return _on_drop(mask, session, take, lambda session: session.drop_mask(role), "Not a mask")
+
+
+def _on_drop(
+    area: gr.Image | gr.File,
+    session: gr.State,
+    take: Callable[[Session, Path], Any],
+    drop: Callable[[Session], None],
+    refused: str,
+) -> list[Any]:
+    """The events of an area: what is dropped is taken, and gives what the area then shows."""
+
+    def taken(session: Session, upload: dict[str, Any]) -> tuple[Session, Any]:
+        try:
+            return session, take(session, Path(upload["path"]))
+        except (ValueError, OSError, MemoryError) as error:
+            # An error would leave the file where it was dropped.
+            gr.Warning(sentence_of(error), title=refused, duration=20)
+            return session, None
+
+    def dropped(session: Session) -> Session:
+        drop(session)
         return session
 
-    taken = mask.upload(take, [session, mask], [session, mask], preprocess=False)
-    return [taken, mask.clear(drop, session, session)]
-
-
-@contextmanager
-def _said(title: str) -> Iterator[None]:
-    """Says what is wrong with a file; an error would leave it where it was dropped."""
-    try:
-        yield
-    except (ValueError, OSError, MemoryError) as error:
-        gr.Warning(sentence_of(error), title=title, duration=20)
+    # Without preprocessing, which would open the photo and turn it into another.
+    upload = area.upload(taken, [session, area], [session, area], preprocess=False)
+    return [upload, area.clear(dropped, session, session)]
 
 
 def summary_of(outcome: Outcome) -> str:

@@ -12,10 +12,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import tifffile
 import torch
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageCms
 from torch import Tensor
 
 from pydpst.photos.arrays import check_shape, check_sides, check_unit, levels_of_array
+from pydpst.photos.jpeg2000 import deep_jpeg2000
 from pydpst.photos.metadata import (
     Metadata,
     is_adobe_rgb,
@@ -24,7 +25,6 @@ from pydpst.photos.metadata import (
     orientation_of,
 )
 from pydpst.photos.opening import (
-    Refused,
     check_no_raw,
     named,
     open_picture,
@@ -36,7 +36,15 @@ from pydpst.photos.opening import (
 )
 from pydpst.photos.png import bit_depth, png_profile, sixteen_bit_png
 from pydpst.photos.profiles import CHANNELS, Profile, adobe_rgb_profile, read_profile
-from pydpst.photos.tiff import is_plain, is_tiff, levels_of_page, main_page, orientation_of_page
+from pydpst.photos.tiff import (
+    LAB,
+    alone,
+    is_plain,
+    is_tiff,
+    levels_of_page,
+    main_page,
+    orientation_of_page,
+)
 
 Levels = np.ndarray[Any, Any]
 _Parts: TypeAlias = tuple[Levels, Levels | None, int, Metadata, bool]
@@ -214,14 +222,17 @@ def _of_picture(
     if picture.format in ("GIF", "PNG", "WEBP") and getattr(picture, "is_animated", False):
         warnings.warn(f"{what} has several frames; the first is taken.", stacklevel=4)
     is_png = data is not None and picture.format == "PNG"
+    deep, has_alpha = None, False
     if is_png and data is not None and bit_depth(data) == 16:
-        stored, has_alpha = sixteen_bit_png(picture, data)
-        if stored[..., 0].size != math.prod(picture.size):
-            raise ValueError(f"its pixels have the shape {stored.shape}")
-        levels, alpha = (stored[..., :-1], stored[..., -1]) if has_alpha else (stored, None)
-        picture.load()  # with what stands behind the pixels
+        deep, has_alpha = sixteen_bit_png(picture, data)
+    elif data is not None and picture.format == "JPEG2000":
+        deep, has_alpha = deep_jpeg2000(data, what), picture.mode in ("LA", "RGBA")
+    picture.load()  # with what stands behind the pixels
+    if deep is not None:
+        if deep[..., 0].size != math.prod(picture.size):
+            raise ValueError(f"its pixels have the shape {deep.shape}")
+        levels, alpha = (deep[..., :-1], deep[..., -1]) if has_alpha else (deep, None)
     else:
-        picture.load()
         if is_png and data is not None:
             _scale_key(picture, bit_depth(data))
         levels, alpha = _levels(picture, what)
@@ -246,24 +257,18 @@ def _of_tiff(data: bytes, what: str) -> _Parts:
         check_sides(page.imagelength, page.imagewidth, what)
         with silent():
             metadata, damaged = metadata_of_tiff(data, page)
-        turn = orientation_of_page(page)
+        turn = orientation_of_page(page, file.pages.first)
         if is_plain(page, what):
             levels, alpha = levels_of_page(page, what)
-            if page.photometric == tifffile.PHOTOMETRIC.CIELAB:
+            if page.photometric in LAB:
                 metadata = replace(metadata, icc=None)
             return levels, alpha, turn, metadata, damaged
-        try:
-            picture = picture_of(io.BytesIO(data), what)
-            if page is not file.pages.first:
-                picture.seek(page.index if isinstance(page.index, int) else picture.n_frames)
-            picture.load()
-        except (UnidentifiedImageError, EOFError) as error:
-            raise Refused(
-                f"{what} is TIFF of a kind that is not read ({error}); save it as RGB, without "
-                "compression."
-            ) from None
+        picture = picture_of(io.BytesIO(alone(data, page)), what)
+        picture.load()
+        if orientation_of_page(page, page) == turn:
+            turn = 1  # Pillow has turned it
         levels, alpha = _levels(picture, what)
-        return levels, alpha, 1, metadata, damaged  # Pillow has turned it
+        return levels, alpha, turn, metadata, damaged
 
 
 def _turned(picture: Image.Image) -> Image.Image:

@@ -41,7 +41,10 @@ _RAW_STARTS = (
     (0, b"IIRS"),
     (0, b"MMOR"),
     (0, b"IIU\0"),
+    (0, b"IIII"),
+    (0, b"MMMM"),
     (4, b"ftypcrx "),
+    (6, b"HEAPCCDR"),
     (8, b"CR\x02"),
 )
 
@@ -98,8 +101,8 @@ def sentences(what: str) -> Iterator[None]:
         raise ValueError(f"{what} may not be read; give a file that you may read.") from None
     except UnidentifiedImageError:
         raise ValueError(
-            f"{what} is not an image; give a file in one of the formats {', '.join(_READABLE)}, "
-            "HEIC."
+            f"{what} is not an image that can be read; give an undamaged file in one of the "
+            f"formats {', '.join(_READABLE)}, HEIC."
         ) from None
     except Image.DecompressionBombError:
         raise ValueError(
@@ -118,6 +121,8 @@ def sentences(what: str) -> Iterator[None]:
 
 def _undecodable(what: str, error: Exception) -> ValueError:
     reason = " ".join(str(error).split()).rstrip(".")
+    if "unsupported" in reason.lower():
+        return ValueError(f"{what} is of a kind that is not read ({reason}); save it as PNG.")
     return ValueError(f"{what} cannot be decoded ({reason}); give an undamaged file.")
 
 

@@ -13,6 +13,8 @@ from PIL import Image
 from pydpst.photos.opening import Refused
 
 _SIGNATURE = 8
+# Where the header IHDR has them.
+_BIT_DEPTH, _COLOR_TYPE = 24, 25
 _D65, _DCI = (0.3127, 0.3290), (0.314, 0.351)
 # White, red, green and blue of ITU-T H.273's ColourPrimaries.
 _PRIMARIES = {
@@ -56,7 +58,7 @@ def png_profile(picture: Image.Image, data: bytes, what: str) -> bytes | None:
         ValueError: if it is HDR, which is not read.
     """
     info = picture.info
-    grey = picture.mode in ("1", "L", "LA") or picture.mode.startswith("I")
+    grey = data[_COLOR_TYPE] in (0, 4)
     cicp = _chunk(data, b"cICP")
     if cicp is not None and len(cicp) == 4:
         if name := _HDR.get(cicp[1]):
@@ -75,6 +77,9 @@ def png_profile(picture: Image.Image, data: bytes, what: str) -> bytes | None:
     if "srgb" in info:
         return None
     gamma, primaries = info.get("gamma"), info.get("chromaticity", _SRGB)
+    if not _is_gamut(primaries):
+        warnings.warn(f"{what} has impossible primaries, which are left out.", stacklevel=4)
+        primaries = _SRGB
     if gamma is not None and not 0.1 <= gamma <= 4:
         warnings.warn(f"{what} has a gamma of {gamma:g}, which is left out.", stacklevel=4)
         gamma = None
@@ -101,8 +106,17 @@ def sixteen_bit_png(picture: Image.Image, data: bytes) -> tuple[np.ndarray[Any, 
 
 
 def bit_depth(data: bytes) -> int:
-    """Bits of a sample, of the header IHDR."""
-    return data[24]
+    """Bits of a sample."""
+    return data[_BIT_DEPTH]
+
+
+def _is_gamut(primaries: tuple[float, ...]) -> bool:
+    """Whether there is a sum of the primaries that is white, and of no less than none of each."""
+    white, *colours = (np.array([x, y, 1 - x - y]) for x, y in np.reshape(primaries, (4, 2)))
+    triangle = np.stack(colours, 1)
+    if white[1] <= 0 or abs(np.linalg.det(triangle)) < 1e-6:
+        return False
+    return bool((np.linalg.solve(triangle, white) > 0).all())
 
 
 def _chunk(data: bytes, name: bytes) -> bytes | None:

@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tifffile
@@ -28,16 +28,29 @@ _COMPRESSIONS = (
     tifffile.COMPRESSION.PACKBITS,
     tifffile.COMPRESSION.ZSTD,
 )
+# What Pillow reads besides, of up to 8 bits.
+_OF_PILLOW = (
+    *_COMPRESSIONS[1:],
+    tifffile.COMPRESSION.CCITTRLE,
+    tifffile.COMPRESSION.CCITT_T4,
+    tifffile.COMPRESSION.CCITT_T6,
+    tifffile.COMPRESSION.OJPEG,
+    tifffile.COMPRESSION.JPEG,
+    tifffile.COMPRESSION.LZMA,
+)
 # How many samples a pixel has besides opacity.
 _CHANNELS: dict[int, int] = {
     tifffile.PHOTOMETRIC.MINISWHITE: 1,
     tifffile.PHOTOMETRIC.MINISBLACK: 1,
     tifffile.PHOTOMETRIC.RGB: 3,
+    tifffile.PHOTOMETRIC.PALETTE: 1,
     tifffile.PHOTOMETRIC.SEPARATED: 4,
     tifffile.PHOTOMETRIC.CIELAB: 3,
+    tifffile.PHOTOMETRIC.ICCLAB: 3,
 }
+LAB = (tifffile.PHOTOMETRIC.CIELAB, tifffile.PHOTOMETRIC.ICCLAB)
 _SENSOR = (tifffile.PHOTOMETRIC.CFA, tifffile.PHOTOMETRIC.LINEAR_RAW)
-_DNG_VERSION, _INK_SET, _ORIENTATION = 50706, 332, 274
+_DNG_VERSION, _INK_SET, _ORIENTATION, _PHOTOMETRIC = 50706, 332, 274, 262
 _SIGNED, _FLOAT = 2, 3
 # Bits of the tag NewSubfileType: a smaller copy, a mask.
 _REDUCED, _MASK = 1, 4
@@ -57,6 +70,8 @@ def main_page(file: tifffile.TiffFile, what: str) -> tifffile.TiffPage:
         ValueError: for a camera's raw file, and for too many pixels.
     """
     pages = list(_pages(file))
+    if not pages:
+        raise ValueError("it holds no picture")
     first = pages[0]
     if _DNG_VERSION in first.tags or any(page.photometric in _SENSOR for page in pages):
         raise Refused(f"{what} is a camera's raw file; {RAW_ADVICE}")
@@ -76,28 +91,43 @@ def main_page(file: tifffile.TiffFile, what: str) -> tifffile.TiffPage:
     return page
 
 
-def orientation_of_page(page: tifffile.TiffPage) -> int:
-    """The orientation, 1 to 8."""
-    tag = page.tags.get(_ORIENTATION)
+def orientation_of_page(page: tifffile.TiffPage, first: tifffile.TiffPage) -> int:
+    """The orientation, 1 to 8: of the file's first picture where its own does not say."""
+    tag = page.tags.get(_ORIENTATION) or first.tags.get(_ORIENTATION)
     return tag.value if tag is not None and tag.value in range(1, 9) else 1
 
 
+def alone(data: bytes, page: tifffile.TiffPage) -> bytes:
+    """The file as if this were its first picture, for decoders that find no other."""
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+    at, length = (8, 8) if 43 in data[2:4] else (4, 4)
+    return data[:at] + page.offset.to_bytes(length, order) + data[at + length :]
+
+
 def is_plain(page: tifffile.TiffPage, what: str) -> bool:
-    """Whether `levels_of_page` reads it; palettes, YCbCr, fax and JPEG are left to Pillow.
+    """Whether `levels_of_page` reads it; YCbCr, fax and JPEG are left to Pillow.
 
     Raises:
         ValueError: where neither reads it.
     """
-    if page.photometric in _CHANNELS and page.compression in _COMPRESSIONS:
+    colours, bits = _colours(page), page.bitspersample
+    if colours in _CHANNELS and page.compression in _COMPRESSIONS:
         return True
-    bits = page.bitspersample
-    if (bits if isinstance(bits, int) else max(bits)) > 8:  # of which Pillow takes the upper 8
-        known = ", ".join(compression.name for compression in _COMPRESSIONS)
-        raise Refused(
-            f"{what} is {bits}-bit TIFF of the compression {page.compression} and the colours "
-            f"{page.photometric}; it must be grey, RGB, CMYK or Lab, and one of {known}."
-        )
-    return False
+    if page.compression in _OF_PILLOW and (bits if isinstance(bits, int) else max(bits)) <= 8:
+        return False
+    kind, compression = (getattr(code, "name", code) for code in (colours, page.compression))
+    raise Refused(
+        f"{what} is TIFF of {bits} bits, {kind} compressed by {compression}, which is not read; "
+        "save it as RGB without compression."
+    )
+
+
+def _colours(page: tifffile.TiffPage) -> int:
+    """What the samples are; where the file does not say, what libtiff guesses."""
+    if _PHOTOMETRIC in page.tags or page.compression not in _COMPRESSIONS:
+        return page.photometric
+    many = page.samplesperpixel >= 3
+    return tifffile.PHOTOMETRIC.RGB if many else tifffile.PHOTOMETRIC.MINISBLACK
 
 
 def levels_of_page(page: tifffile.TiffPage, what: str) -> tuple[_Array, _Array | None]:
@@ -106,7 +136,8 @@ def levels_of_page(page: tifffile.TiffPage, what: str) -> tuple[_Array, _Array |
     Raises:
         ValueError: for what is not read.
     """
-    channels = _CHANNELS[page.photometric]
+    colours = _colours(page)
+    channels = _CHANNELS[colours]
     samples, bits = page.samplesperpixel, page.bitspersample
     if page.tags.valueof(_INK_SET, 1) != 1 and channels == 4:
         raise Refused(f"{what} is TIFF of other inks than CMYK, which is not read.")
@@ -128,12 +159,14 @@ def levels_of_page(page: tifffile.TiffPage, what: str) -> tuple[_Array, _Array |
     alpha = None
     if opacity:
         (alpha,) = np.moveaxis(_scaled(stored[..., [channels + opacity[0]]], page, what), 2, 0)
-    if page.photometric == tifffile.PHOTOMETRIC.CIELAB:
-        return _srgb_of_lab(stored[..., :3], bits, what), alpha
+    if colours in LAB:
+        return _srgb_of_lab(stored[..., :3], page, what), alpha
+    if colours == tifffile.PHOTOMETRIC.PALETTE:
+        return _of_palette(stored[..., 0], page.colormap), alpha
     levels = _scaled(stored[..., :channels], page, what)
     if alpha is not None and kinds[opacity[0]] == tifffile.EXTRASAMPLE.ASSOCALPHA:
         levels = _unmultiplied(levels, alpha)
-    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+    if colours == tifffile.PHOTOMETRIC.MINISWHITE:
         levels = (1 if levels.dtype.kind == "f" else np.iinfo(levels.dtype).max) - levels
     return levels, alpha
 
@@ -185,16 +218,28 @@ def _unmultiplied(levels: _Array, alpha: _Array) -> _Array:
     return np.minimum(levels / whole, largest).round().astype(levels.dtype)
 
 
-def _srgb_of_lab(stored: _Array, bits: int, what: str) -> _Array:
-    """CIE L*a*b* of TIFF 6.0, section 23: a* and b* are signed, of 16 bits in 256ths."""
+def _of_palette(stored: _Array, palette: _Array | None) -> _Array:
+    if palette is None or stored.max() >= palette.shape[1]:
+        raise ValueError("its palette has too few colours")
+    # Its entries have 16 bits, but some programs write 8.
+    entries = palette >> 8 if palette.max() > 255 else palette
+    return np.take(entries.T.astype(np.uint8), stored, 0)
+
+
+def _srgb_of_lab(stored: _Array, page: tifffile.TiffPage, what: str) -> _Array:
+    """CIE L*a*b* of TIFF 6.0, section 23, where a* and b* are signed; or that of ICC profiles."""
+    bits = page.bitspersample
     if bits not in (8, 16):
         raise Refused(f"{what} is Lab of {bits} bits, which is not read; 8 and 16 are.")
     target = np.uint8 if bits == 8 else np.uint16
     largest, unit = np.iinfo(target).max, 2.0 ** (bits - 8)
+    of_icc = page.photometric == tifffile.PHOTOMETRIC.ICCLAB
+    lightest = 255 * unit if of_icc else largest
     levels: _Array = np.empty(stored.shape, target)
     for row, into in zip(stored, levels, strict=True):
-        lightness = row[:, 0].astype(target) * np.float32(100 / largest)
-        chroma = row[:, 1:].astype(target).view(f"i{bits // 8}") / np.float32(unit)
-        lab = torch.from_numpy(np.concatenate([lightness[:, None], chroma], 1).T)
-        into[:] = (srgb_of_lab(lab.float()) * largest).round().T.numpy()
+        lightness = row[:, 0].astype(target) * np.float32(100 / lightest)
+        chroma = row[:, 1:].astype(target)
+        signed = chroma - 128 * unit if of_icc else chroma.view(f"i{bits // 8}")
+        lab = np.concatenate([lightness[:, None], signed / unit], 1, dtype=np.float32).T
+        into[:] = (srgb_of_lab(torch.from_numpy(lab)) * largest).round().T.numpy()
     return levels

@@ -28,7 +28,8 @@ def check_output(path: str | os.PathLike[str], suffixes: Collection[str] = PICTU
     """
     path = Path(path)
     if path.suffix.lower() not in suffixes:
-        raise ValueError(f"the output {path} must end in one of {', '.join(suffixes)}.")
+        several = "one of " if len(suffixes) > 1 else ""
+        raise ValueError(f"the output {path} must end in {several}{', '.join(suffixes)}.")
     target = Path(os.path.realpath(path))
     try:
         mode = os.stat(target).st_mode

@@ -16,14 +16,12 @@ from torch import Tensor
 
 from pydpst.photos.decode import Source
 from pydpst.regions.mask_colors import NAMED_COLORS, color_of
-from pydpst.regions.mask_files import LabelMap, packed, read_label_map
+from pydpst.regions.mask_files import SAME_COLOR, LabelMap, packed, read_label_map
 from pydpst.regions.masks import Regions
 from pydpst.regions.names_file import read_names
 
 _Array = np.ndarray[Any, Any]
 
-# Two colours nearer than this in every channel are one label that compression has changed.
-_SAME_COLOR = 30
 # The paper's own maps have areas as far from its colours as this, left by compression.
 _PAPER_NOISE = 8
 # Label maps are told apart at this size at most, before they are made as small as the photos.
@@ -72,7 +70,7 @@ def _flat_colors(colors: _Array) -> list[tuple[_Array, int]]:
 
 def _color_name(color: _Array) -> str:
     for name, named in NAMED_COLORS.items():
-        if np.abs(color - np.array(named)).max() <= _SAME_COLOR:
+        if np.abs(color - np.array(named)).max() <= SAME_COLOR:
             return name
     return _hexadecimal(color)
 
@@ -90,7 +88,7 @@ def _distinct(flat: list[tuple[_Array, int]]) -> tuple[list[_Array], list[tuple[
     colors: list[_Array] = []
     merged = []
     for color, _ in flat:
-        near = [other for other in colors if np.abs(color - other).max() <= _SAME_COLOR]
+        near = [other for other in colors if np.abs(color - other).max() <= SAME_COLOR]
         if not near:
             colors.append(color)
         elif all((color != other).any() for other in near):
@@ -236,7 +234,7 @@ def _called(names: list[str], given: dict[str, str]) -> list[str]:
     for name in names:
         if name in NAMED_COLORS or name.startswith("#"):
             color = np.array(color_of(name))
-            near = (other for other, x in named.items() if np.abs(color - x).max() <= _SAME_COLOR)
+            near = (other for other, x in named.items() if np.abs(color - x).max() <= SAME_COLOR)
             name = next(near, name)
         found.append(name)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ _Array = np.ndarray[Any, Any]
 
 # Formats whose compression may change colours a little.
 _LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000", "HEIF")
+# Two colours nearer than this in every channel may be one that compression has changed.
+SAME_COLOR = 30
 # A picture with more values than this has smooth edges.
 _MOST_VALUES = 64
 
@@ -50,7 +53,13 @@ class LabelMap:
         values = self.numbers
         if values is None and self.colors is not None:
             values = packed(self.colors)
-        return not self.is_lossy and values is not None and len(np.unique(values)) <= _MOST_VALUES
+        few = values is not None and len(np.unique(values)) <= _MOST_VALUES
+        return few and (not self.is_lossy or self._is_narrow)
+
+    @property
+    def _is_narrow(self) -> bool:
+        """Whether all would be one label by its colours, so that they are none: class numbers."""
+        return self.colors is not None and bool((np.ptp(self.colors, (0, 1)) <= SAME_COLOR).all())
 
     @property
     def is_deep(self) -> bool:
@@ -103,10 +112,23 @@ def packed(colors: _Array) -> _Array:
 
 
 def _is_lossy(source: str | os.PathLike[str] | Image.Image) -> bool:
-    if not isinstance(source, Image.Image):
-        with Image.open(source) as picture:
-            return picture.format in _LOSSY
-    return source.format in _LOSSY
+    if isinstance(source, Image.Image):
+        return source.format in _LOSSY
+    with Image.open(source) as picture:
+        if picture.format == "WEBP":
+            return not _is_lossless_webp(Path(source).read_bytes())
+        return picture.format in _LOSSY or picture.info.get("compression") == "jpeg"
+
+
+def _is_lossless_webp(data: bytes) -> bool:
+    """Whether its first picture is, by the chunks of the file."""
+    at = 12
+    while at + 8 <= len(data):
+        kind, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        if kind in (b"VP8L", b"VP8 "):
+            return kind == b"VP8L"
+        at += 8 + length + length % 2
+    return False
 
 
 def _of_picture(picture: Image.Image, name: str, lossy: bool) -> LabelMap:

@@ -77,7 +77,7 @@ def check_look_folder(folder: str | os.PathLike[str]) -> Path:
         ValueError: if it is a file, its parent is no folder, or it holds other things.
     """
     folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
+    if os.path.lexists(folder) and not folder.is_dir():
         raise ValueError(f"the output {folder} is a file; it must be a folder.")
     if not folder.parent.is_dir():
         raise ValueError(f"the output folder {folder.parent} does not exist; create it first.")

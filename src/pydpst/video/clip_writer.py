@@ -65,6 +65,13 @@ class ClipWriter:
             setattr(context, tag, getattr(original, tag))
         if source.aspect:
             context.sample_aspect_ratio = source.aspect
+        if suffix == ".webm" and source.aspect not in (None, 0, 1):
+            # VP9 has no place for it, and libav's bindings cannot give it to the container.
+            warnings.warn(
+                f"the aspect {source.aspect} of the clip's pixels is not kept in webm; write mp4, "
+                "mov or mkv.",
+                stacklevel=2,
+            )
         if encoder == "libx265" and suffix != ".mkv":
             context.codec_tag = "hvc1"  # the one that Apple's players know
         self.stream.metadata.update(
