@@ -81,7 +81,11 @@ def cluster(s3: Any) -> Iterator[Cluster]:
             patch.setenv(name, value)
         from ray.cluster_utils import Cluster
 
-        quick = {"health_check_period_ms": 500, "health_check_failure_threshold": 2}
+        quick = {
+            "health_check_period_ms": 500,
+            "health_check_failure_threshold": 2,
+            "worker_niceness": 0,  # not 15, which is to wait for all other programs of a machine
+        }
         head = {"num_cpus": 1, "_system_config": quick}
         started = Cluster(initialize_head=True, head_node_args=head)
         started.add_node(num_cpus=1)
