@@ -191,7 +191,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.what == "contenders":
         compare(1, rounds=11)
-        compare(8, rounds=5)
+        compare(8, rounds=3)
     elif options.what == "core":
         core(float(options.arguments[0]))
     elif options.what == "peak":
