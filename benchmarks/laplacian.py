@@ -84,9 +84,10 @@ def accuracy() -> None:
 
 
 def compare(megapixels: float, rounds: int) -> None:
-    makers = [contenders.pydpst, contenders.eager_torch, contenders.compiled_torch]
-    makers += [contenders.jax, contenders.tensorflow]
-    if megapixels <= 2:  # beyond, building the matrix takes tens of gigabytes
+    makers = [contenders.pydpst]
+    if megapixels <= 2:  # beyond, building the matrix takes tens of gigabytes, and others minutes
+        makers += [contenders.eager_torch, contenders.compiled_torch]
+        makers += [contenders.jax, contenders.tensorflow]
         makers += [contenders.torch_csr, contenders.scipy_csr]
     makers.append(contenders.torch_csr_pattern)
     image, p = random_image(megapixels), random_image(megapixels, seed=1)
@@ -191,7 +192,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.what == "contenders":
         compare(1, rounds=11)
-        compare(8, rounds=3)
+        compare(8, rounds=5)
     elif options.what == "core":
         core(float(options.arguments[0]))
     elif options.what == "peak":
