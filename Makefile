@@ -53,7 +53,7 @@ wheel: .venv/torch
 	$(BIN)/auditwheel show dist/*.whl
 
 site: .venv/documented
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .venv/documented: .venv/installed
 	$(BIN)/pip install --no-build-isolation -e ".[docs]"

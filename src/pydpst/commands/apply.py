@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,7 +18,6 @@ from pydpst.commands import one_pass, say
 from pydpst.commands.batch import (
     FAILURES,
     Outcome,
-    Pairs,
     finish_batch,
     outputs_for,
     reason_of,
@@ -27,6 +27,7 @@ from pydpst.commands.files import Files, check_files
 from pydpst.commands.journal import (
     NAME,
     Journal,
+    Pairs,
     Record,
     Restyle,
     checksum_before,
@@ -35,6 +36,7 @@ from pydpst.commands.journal import (
 from pydpst.commands.pipes import check_pipes, piped
 from pydpst.commands.progress import progress_bar, stages
 from pydpst.commands.report import AsJson, print_report, result_of
+from pydpst.commands.stores import place
 
 if TYPE_CHECKING:
     import torch
@@ -64,6 +66,8 @@ def apply(
         typer.Option(
             "--output",
             "-o",
+            metavar="<path>",
+            parser=place,
             help="A folder; for one photo also a file, or - for standard output.",
             rich_help_panel="Output",
         ),
@@ -96,6 +100,7 @@ def apply(
     """Restyle PHOTOS, or video, in one pass, at full resolution: by MODEL, or like --style."""
     from pydpst.feedforward.bundled import model_path
     from pydpst.ops import choose_device
+    from pydpst.photos.opening import read_file
     from pydpst.transfer.finish import check_strength
     from pydpst.video.clip import CLIPS
 
@@ -104,11 +109,11 @@ def apply(
     if style is None and len(names) < 2:
         raise ValueError(f"{names[0]} is all there is; give MODEL and PHOTOS, or --style.")
     check_strength(strength, 2 if style is None else 1)
-    photos = [Path(name) for name in (names[1:] if style is None else names)]
+    photos = [place(name) for name in (names[1:] if style is None else names)]
     source = model_path(names[0]) if style is None else style
     check_pipes(photos, output, as_json)
     is_clip = any(photo.suffix.lower() in CLIPS for photo in photos)
-    check_ray(ray, device, is_clip or export_cube is not None)
+    check_ray(ray, device, is_clip or export_cube is not None, [*photos, output])
     target = choose_device(device if ray is None else "cpu")
     with piped(photos[0], output) as (first, result):
         photos[0] = first
@@ -123,10 +128,12 @@ def apply(
             _apply_to_clips(load, photos, result, reads, strength, target, as_json)
             return
         is_bundled = style is None and source != Path(names[0])
-        name = names[0] if is_bundled else os.path.abspath(source)
-        elsewhere = partial(_on_worker, look, name, strength)
-        on_ray = ray and partial(restyle_on, ray, device, 1, elsewhere)
-        _apply_to_photos(load, photos, result, reads, recipe, on_ray or None, as_json)
+        on_ray = None
+        if ray is not None:
+            sent = names[0] if is_bundled else (source.name, read_file(source, str(source)))
+            elsewhere = partial(_on_worker, look, sent, strength)
+            on_ray = partial(restyle_on, ray, device, 1, elsewhere)
+        _apply_to_photos(load, photos, result, reads, recipe, on_ray, as_json)
 
 
 def _apply_to_clips(
@@ -181,10 +188,10 @@ def _apply_to_photos(
             one_pass.restyle_file(look, *pairs[0], begin)
         finish_batch(output, pairs, [], ({}, None), start, as_json)
         return
-    left = [pair for pair in pairs if not journal.is_done(*pair)]
+    there = journal.done_of(pairs)
+    left = [(photo, result) for photo, result in pairs if result not in there]
     with journal:
         outcome = (on_ray or partial(_restyle_all, look))(left, journal)
-    there = {result for _, result in pairs} - {result for _, result in left}
     finish_batch(output, pairs, there, outcome, start, as_json)
 
 
@@ -247,15 +254,24 @@ def styles() -> None:
 
 
 def _on_worker(
-    look: Callable[[Path, float, torch.device], OnePass], source: str, strength: float, device: str
+    look: Callable[[Path, float, torch.device], OnePass],
+    source: str | tuple[str, bytes],
+    strength: float,
+    device: str,
 ) -> Restyle:
-    """What restyles photos elsewhere, by a file that is there, too, or by a bundled style."""
+    """What restyles photos elsewhere, by a bundled style or by the name and bytes of a file."""
     import torch
 
     from pydpst.feedforward.bundled import model_path
 
-    path = Path(source) if os.path.isabs(source) else model_path(source)
-    return partial(one_pass.restyle_file, look(path, strength, torch.device(device)))
+    on = torch.device(device)
+    if isinstance(source, str):
+        return partial(one_pass.restyle_file, look(model_path(source), strength, on))
+    name, data = source
+    with TemporaryDirectory(prefix="pydpst-") as folder:
+        path = Path(folder, name)
+        path.write_bytes(data)
+        return partial(one_pass.restyle_file, look(path, strength, on))
 
 
 def _restyle_all(look: OnePass, pairs: Pairs, journal: Journal) -> Outcome:
@@ -277,7 +293,7 @@ def _restyle_all(look: OnePass, pairs: Pairs, journal: Journal) -> Outcome:
 
     def finish(photo: Path, result: Path, future: Future[Record]) -> None:
         try:
-            journal.finish(result, future.result())
+            journal.finish({result: future.result()})
         except FAILURES as error:
             failures[photo] = reason_of(error)
 

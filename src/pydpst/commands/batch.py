@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TypeAlias
 
 import typer
 
 from pydpst.commands import say, shown
-from pydpst.commands.journal import results_beneath
+from pydpst.commands.journal import Pairs, results_beneath
 from pydpst.commands.report import print_report, result_of
+from pydpst.commands.stores import StorePath, check_writable
 
 # What may be wrong with one photo of many, after which the others go on.
 FAILURES = (ValueError, ImportError, OSError, MemoryError, RuntimeError)
 
-# Photos, and where their results go.
-Pairs: TypeAlias = list[tuple[Path, Path]]
 # What went wrong with which photo, and the photo before which Ctrl-C came.
 Outcome: TypeAlias = tuple[dict[Path, str], Path | None]
 
@@ -32,20 +31,20 @@ def outputs_for(photos: list[Path], output: Path) -> Pairs:
     """Each photo, and where its result goes.
 
     Args:
-        photos: photos and folders, which are searched with their folders, but for the output.
-        output: a folder, which need not be there; for one photo also a file.
+        photos: photos and folders, here or in stores, which are searched with their folders, but
+            for the output.
+        output: a folder, which need not be there; for one photo here also a file.
 
     Raises:
         ValueError: if two results would be one file, or cannot be written.
     """
-    from pydpst.photos.writing import check_folder, check_output
+    from pydpst.photos.writing import check_output
 
     if len(photos) == 1 and not photos[0].is_dir() and output.suffix and not output.is_dir():
+        if isinstance(output, StorePath):
+            raise ValueError(f"the output {output} must be a folder; leave {output.suffix} out.")
         return [(photos[0], check_output(output))]
-    is_other = os.path.lexists(output) and not output.is_dir()
-    if is_other or not output.parent.is_dir():
-        raise ValueError(f"the output {output} must be a folder, in one that exists.")
-    check_folder(output if output.is_dir() else output.parent)
+    _check_output_folder(output)
     pairs = []
     for photo in photos:
         folder = _is_folder(photo)
@@ -62,10 +61,29 @@ def outputs_for(photos: list[Path], output: Path) -> Pairs:
     return pairs
 
 
+def _check_output_folder(output: Path) -> None:
+    from pydpst.photos.writing import check_folder
+
+    if isinstance(output, StorePath):
+        check_writable(output)
+        return
+    is_other = os.path.lexists(output) and not output.is_dir()
+    if is_other or not output.parent.is_dir():
+        raise ValueError(f"the output {output} must be a folder, in one that exists.")
+    check_folder(output if output.is_dir() else output.parent)
+
+
 def _photos_of(folder: Path, output: Path) -> list[Path]:
     """A folder's photos, but not what earlier runs wrote into the output or a folder beneath."""
-    from pydpst.feedforward.training_photos import find_photos
+    from pydpst.feedforward.training_photos import find_photos, is_photo
 
+    if isinstance(folder, StorePath):
+        stored = [path for path in folder.objects() if is_photo(path)]
+        if output != folder:
+            stored = [path for path in stored if not path.is_relative_to(output)]
+        if not stored:
+            raise ValueError(f"the folder {folder} holds no photos; give one that does.")
+        return list(stored)
     inside, results = os.path.realpath(folder), os.path.realpath(output)
     written = results_beneath(folder)
     photos = [path for path in map(Path, map(str, find_photos(folder))) if path not in written]
@@ -78,6 +96,8 @@ def _photos_of(folder: Path, output: Path) -> list[Path]:
 
 def _is_folder(path: Path) -> bool:
     """Whether it is a folder to look into; one that may not be read is left to fail as a photo."""
+    if isinstance(path, StorePath):
+        return not path.is_file()
     try:
         os.scandir(path).close()
     except OSError:
@@ -89,7 +109,7 @@ def _beneath(output: Path, photo: Path, top: Path) -> Path:
     from pydpst.photos.opening import HEIC
     from pydpst.photos.writing import check_output
 
-    result = output / photo.relative_to(top)
+    result = output / PurePath(photo).relative_to(PurePath(top))
     try:
         check_output(Path(result.name))
     except ValueError:

@@ -6,22 +6,22 @@ import logging
 import os
 import socket
 import sys
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pydpst.commands import say
-from pydpst.commands.batch import FAILURES, Outcome, Pairs, reason_of
-from pydpst.commands.journal import Journal, Record, Restyle, recorded
+from pydpst.commands.batch import Outcome, reason_of
+from pydpst.commands.journal import Journal, Pairs, Record
 from pydpst.commands.progress import progress_bar
+from pydpst.commands.stores import StorePath
+from pydpst.commands.worker import Done, Load, Work, restyle_for, versions
 
 if TYPE_CHECKING:
     import ray
@@ -36,56 +36,30 @@ RayAddress = Annotated[
     ),
 ]
 
-# Loads what restyles photos, on a device; called once in each of Ray's processes.
-Load: TypeAlias = Callable[[str], Restyle]
-
 # Seconds in which a cluster must answer.
 _PATIENCE = 30
 # A photo that Ray's processes, or their nodes, have died of so often is not tried again.
 _RETRIES = 3
 
-# In a process of Ray's: what it has loaded, by run.
-_loaded_for: dict[str, Restyle] = {}
 
-
-@dataclass(frozen=True)
-class Work:
-    """What Ray's processes are sent beside the photos.
-
-    Attributes:
-        load: as above.
-        device: "cpu" or "cuda".
-        threads: of torch.
-        versions: of pydpst and torch, which must be theirs, too.
-    """
-
-    load: Load
-    device: str
-    threads: int
-    versions: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Done:
-    """What became of a photo: a record of the result, or why there is none; and warnings."""
-
-    record: Record | None
-    reason: str
-    warnings: list[str]
-
-
-def check_ray(address: str | None, device: str | None, for_one: bool) -> None:
+def check_ray(
+    address: str | None, device: str | None, for_one: bool, paths: Sequence[Path]
+) -> None:
     """Refuses what cannot be done by a cluster, before anything is read.
 
     Args:
         address: of the cluster; None for none.
         device: as it was given.
         for_one: whether it is not for a folder of photos.
+        paths: of photos and results.
 
     Raises:
         ValueError: with a sentence that says why.
     """
     if address is None:
+        for path in paths:
+            if isinstance(path, StorePath):
+                raise ValueError(f"{path} is in an object store; give --ray with it.")
         return
     if for_one:
         raise ValueError("--ray is for folders of photos; leave it out.")
@@ -101,7 +75,7 @@ def restyle_on(
     """Restyles photos on a cluster's GPUs, or on its CPUs if it has none or device is "cpu".
 
     Each photo is a task of its own; those of a process or a node that is lost are done again
-    elsewhere. Photos and results are files in folders that all nodes share.
+    elsewhere. Photos and results are files in folders that all nodes share, or objects in stores.
 
     Args:
         address: of the cluster.
@@ -130,7 +104,7 @@ def restyle_on(
         try:
             done = bar.add_task("", total=len(pairs))
             kind, device = _kind_of_worker(device)
-            work = Work(load, device, threads, _versions())
+            work = Work(load, device, threads, versions())
             return _restyled(kind, work, pairs, journal, lambda: bar.advance(done))
         finally:
             ray.shutdown()
@@ -142,7 +116,9 @@ def _restyled(
     import ray
 
     needs = {"GPU": 1, "CPU": 1} if kind == "GPU" else {"GPU": 0, "CPU": _cpus(work.threads)}
-    task = ray.remote(max_retries=_RETRIES, num_cpus=needs["CPU"], num_gpus=needs["GPU"])(_restyle)
+    task = ray.remote(max_retries=_RETRIES, num_cpus=needs["CPU"], num_gpus=needs["GPU"])(
+        restyle_for
+    )
     shared = ray.put(work)
     waiting = iter(pairs)
     running: dict[ray.ObjectRef[Done], tuple[Path, Path]] = {}
@@ -152,29 +128,29 @@ def _restyled(
             # Twice as many as there are workers, so that none waits; nodes come and go.
             workers = max(1, int(ray.cluster_resources().get(kind, 0) / needs[kind]))
             free = 2 * workers - len(running)
-            for photo, result in islice(waiting, max(0, free)):
-                journal.begin(result)
+            begun = list(islice(waiting, max(0, free)))
+            journal.begin(*(result for _, result in begun))
+            for photo, result in begun:
                 running[task.remote(shared, _absolute(photo), _absolute(result))] = photo, result
             if not running:
                 break
             # All that are done, however many there are of them, ten times a second.
             done, _ = ray.wait(list(running), num_returns=len(running), timeout=0.1)
+            records = {}
             for reference in done:
                 photo, result = running.pop(reference)
-                _finish(reference, photo, result, journal, failures)
+                if record := _record_of(reference, photo, result, failures):
+                    records[result] = record
                 advance()
+            journal.finish(records)
     except KeyboardInterrupt:
         return failures, next(iter(running.values()), pairs[-1])[0]
     return {photo: failures[photo] for photo, _ in pairs if photo in failures}, None
 
 
-def _finish(
-    reference: ray.ObjectRef[Done],
-    photo: Path,
-    result: Path,
-    journal: Journal,
-    failures: dict[Path, str],
-) -> None:
+def _record_of(
+    reference: ray.ObjectRef[Done], photo: Path, result: Path, failures: dict[Path, str]
+) -> Record | None:
     import ray
 
     def told(sentence: str) -> str:
@@ -183,70 +159,20 @@ def _finish(
         return sentence
 
     try:
-        done = ray.get(reference)
+        done: Done = ray.get(reference)
     except ray.exceptions.RayError as error:
         failures[photo] = f"Ray could not do it: {reason_of(error)}"
-        return
+        return None
     for warning in done.warnings:
         say(f"warning: {told(warning)}")
     if done.record is None:
         failures[photo] = told(done.reason)
-        return
-    journal.finish(result, done.record)
-
-
-def _restyle(work: Work, photo: Path, result: Path) -> Done:
-    """Restyles one photo, in a process of Ray's."""
-    record, reason = None, ""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        try:
-            _check_shared(photo, result.parent)
-            record = recorded(_loaded(work), photo, result)
-        except FAILURES as error:
-            reason = reason_of(error)
-    return Done(record, reason, [str(warning.message) for warning in caught])
-
-
-def _check_shared(*paths: Path) -> None:
-    for path in paths:
-        if not os.path.lexists(path):
-            raise ValueError(
-                f"{path} is not on {socket.gethostname()}; --ray needs folders that nodes share."
-            )
-
-
-def _loaded(work: Work) -> Restyle:
-    """What restyles photos in this process, loaded for the first of a run."""
-    import ray
-    import torch
-
-    run = ray.get_runtime_context().get_job_id()
-    if run not in _loaded_for:
-        here = _versions()
-        if here != work.versions:
-            raise ValueError(
-                f"{socket.gethostname()} has {_listed(here)}, not {_listed(work.versions)}; "
-                "install the same on all nodes."
-            )
-        torch.set_num_threads(work.threads)
-        _loaded_for[run] = work.load(work.device)
-    return _loaded_for[run]
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {name: version(name) for name in ("pydpst", "torch")}
-
-
-def _listed(versions: dict[str, str]) -> str:
-    return " and ".join(f"{name} {number}" for name, number in versions.items())
+    return done.record
 
 
 def _absolute(path: Path) -> Path:
     """For processes that work in folders of their own."""
-    return Path(os.path.abspath(path))
+    return path if isinstance(path, StorePath) else Path(os.path.abspath(path))
 
 
 def _kind_of_worker(device: str | None) -> tuple[str, str]:

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
+from pydpst.commands.stores import StorePath
+
 # By what the command line calls them: --content-mask, CONTENT.
 Files: TypeAlias = Mapping[str, Path | Collection[Path] | None]
 
@@ -62,14 +64,17 @@ def _paths(files: Files) -> Iterator[tuple[str, Path]]:
 
 def _files(files: Files) -> Iterator[tuple[str, Path]]:
     for what, path in _paths(files):
-        if not path.is_dir():
+        if isinstance(path, StorePath) or not path.is_dir():
             yield what, path
+            continue
         for parent, _, names in os.walk(path):
             yield from ((what, Path(parent, name)) for name in names)
 
 
 def _keys(path: Path) -> set[object]:
     """What another path has one of if it is the same file, by links, hard ones too, or by case."""
+    if isinstance(path, StorePath):
+        return {(type(path.store), path.key)}  # gs:// and gcs:// are one store
     try:
         status = os.stat(path)
     except OSError:

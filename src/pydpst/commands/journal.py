@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TypeAlias
+
+from pydpst.commands.stores import StorePath
 
 NAME = "recipe.json"
 # What a run adds to that, a line each, which takes as long for the millionth as for the first.
 _LINES = ".pydpst-results.jsonl"
+# Photos and results that are read at once, to know which are done.
+_READERS = 8
 
+# Photos, and where their results go.
+Pairs: TypeAlias = list[tuple[Path, Path]]
 # Restyles the photo of a file, and writes the result.
 Restyle: TypeAlias = Callable[[Path, Path], None]
 # The checksums of a photo and of its result; empty while that is being written.
@@ -38,10 +46,10 @@ class Journal:
     A result is recorded before it is written and again when it is there, so that what a killed run
     left can be told from what somebody else put in its place. Nothing is written before that. While
     it is open, as a context, records are lines of a file of their own; what is found of them when a
-    run was killed counts.
+    run was killed counts. Objects of a store cannot grow: there it is a folder of such files.
 
     Args:
-        folder: the output folder, which need not be there yet.
+        folder: the output folder, here or in a store, which need not be there yet.
         recipe: all that the results depend on but the photos, as `pydpst.transfer.recipe` has it.
 
     Raises:
@@ -53,8 +61,9 @@ class Journal:
         self._folder, self._recipe = folder, recipe
         self._records: dict[str, Record] = {}
         self._lines = folder / _LINES
-        self._begun = False
-        if not os.path.lexists(self.path):
+        self._begun, self._parts = False, 0
+        self._look_around()
+        if not self._is_there(self.path):
             return
         earlier = _read(self.path)
         records = {**_records_of(earlier), **_read_lines(self._lines)}
@@ -65,8 +74,9 @@ class Journal:
                 "another."
             )
         self._records = records if there else {}
-        for part in folder.rglob(".pydpst-*.part"):
-            part.unlink(missing_ok=True)
+        if not isinstance(folder, StorePath):  # which keeps nothing of what was not put whole
+            for part in folder.rglob(".pydpst-*.part"):
+                part.unlink(missing_ok=True)
 
     def check(self, results: Iterable[Path]) -> None:
         """Refuses to go on where files would be overwritten that no run wrote.
@@ -75,14 +85,22 @@ class Journal:
             ValueError: with a sentence that names the first of them.
         """
         for result in results:
-            if os.path.lexists(result) and not self._is_own(result):
+            if self._is_there(result) and not self._is_own(result):
                 raise ValueError(
                     f"{result} is not a file that was written there; move it away, or choose "
                     "another output folder."
                 )
 
-    def is_done(self, photo: Path, result: Path) -> bool:
-        """Whether a result is there, whole, and of the photo as it is now."""
+    def done_of(self, pairs: Pairs) -> set[Path]:
+        """The results that are there, whole, and of the photos as they are now."""
+        pool = ThreadPoolExecutor(_READERS)
+        try:
+            done = pool.map(lambda pair: self._is_done(*pair), pairs)
+            return {result for (_, result), is_done in zip(pairs, done, strict=True) if is_done}
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _is_done(self, photo: Path, result: Path) -> bool:
         record = self._records.get(self._name(result))
         if not record:  # nothing of a new folder needs to be read
             return False
@@ -96,44 +114,65 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         if self._begun:
+            self._look_around()
             self._records = {name: r for name, r in self._records.items() if r or self._has(name)}
             self._write()
-            self._lines.unlink(missing_ok=True)
+            _remove_lines(self._lines)
 
-    def begin(self, result: Path) -> None:
-        """To be called before a result is written; makes its folder."""
-        result.parent.mkdir(parents=True, exist_ok=True)
-        self._add(result, {})
+    def begin(self, *results: Path) -> None:
+        """To be called before results are written; makes their folders."""
+        for folder in {result.parent for result in results}:
+            if not isinstance(folder, StorePath):  # which has names only
+                folder.mkdir(parents=True, exist_ok=True)
+        self._add({result: {} for result in results})
 
-    def finish(self, result: Path, record: Record) -> None:
-        """To be called when a result is written."""
-        self._add(result, record)
+    def finish(self, records: Mapping[Path, Record]) -> None:
+        """To be called when results are written."""
+        self._add(records)
 
-    def _add(self, result: Path, record: Record) -> None:
+    def _add(self, records: Mapping[Path, Record]) -> None:
+        if not records:
+            return
         if not self._begun:
             self._write()
-            self._lines.unlink(missing_ok=True)
+            _remove_lines(self._lines)
             self._begun = True
-        name = self._name(result)
-        self._records[name] = record
+        named = {self._name(result): record for result, record in records.items()}
+        self._records |= named
+        text = b"".join(json.dumps(line).encode() + b"\n" for line in named.items())
+        if isinstance(self._lines, StorePath):
+            self._lines.joinpath(f"{self._parts:09}.jsonl").write_bytes(text)
+            self._parts += 1
+            return
         with open(self._lines, "ab") as lines:
-            lines.write(json.dumps([name, record]).encode() + b"\n")
+            lines.write(text)
 
     def _name(self, result: Path) -> str:
-        return result.relative_to(self._folder).as_posix()
+        return PurePath(result).relative_to(PurePath(self._folder)).as_posix()
+
+    def _look_around(self) -> None:
+        """Lists what is in a store, which takes as long as to ask for a few hundred objects."""
+        if isinstance(self._folder, StorePath):
+            self._stored = set(self._folder.objects())
+
+    def _is_there(self, path: Path) -> bool:
+        return path in self._stored if isinstance(path, StorePath) else os.path.lexists(path)
 
     def _has(self, name: str) -> bool:
-        return self._folder.joinpath(name).exists()
+        path = self._folder / name
+        return self._is_there(path) if isinstance(path, StorePath) else path.exists()
 
     def _is_own(self, result: Path) -> bool:
         """Whether a run wrote this, or tried to."""
         from pydpst.photos.decode import decode
 
         record = self._records.get(self._name(result))
-        if record is None or not result.is_file():
+        if record is None or not (isinstance(result, StorePath) or result.is_file()):
             return False
         if "sha256" not in record or checksum_of(result) == record["sha256"]:
             return True
+        if isinstance(result, StorePath):
+            return False
         try:
             decode(result)
         except ValueError:
@@ -144,13 +183,16 @@ class Journal:
         from pydpst.photos.writing import write_whole
 
         records = {name: self._records[name] for name in sorted(self._records)}
-        text = json.dumps({**self._recipe, "results": records}, indent=2)
-        write_whole(self.path, text.encode() + b"\n")
+        text = json.dumps({**self._recipe, "results": records}, indent=2).encode() + b"\n"
+        if isinstance(self.path, StorePath):
+            self.path.write_bytes(text)
+        else:
+            write_whole(self.path, text)
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        recipe = json.loads(path.read_text(encoding="utf-8"))
+        recipe = json.loads(path.read_bytes().decode())
     except (OSError, ValueError, RecursionError):
         return {}
     return recipe if isinstance(recipe, dict) else {}
@@ -175,8 +217,9 @@ def _records_of(recipe: dict[str, Any]) -> dict[str, Record]:
 
 def _read_lines(path: Path) -> dict[str, Record]:
     records = {}
+    parts = path.objects() if isinstance(path, StorePath) else [path]
     try:
-        lines = path.read_bytes().splitlines()
+        lines = [line for part in parts for line in part.read_bytes().splitlines()]
     except OSError:
         return {}
     for line in lines:
@@ -189,6 +232,11 @@ def _read_lines(path: Path) -> dict[str, Record]:
     return records
 
 
+def _remove_lines(path: Path) -> None:
+    for part in path.objects() if isinstance(path, StorePath) else [path]:
+        part.unlink(missing_ok=True)
+
+
 def checksum_before(photo: Path) -> str:
     """SHA-256 of a photo; empty if it cannot be read, of which who decodes it has more to say."""
     with suppress(OSError, ValueError):
@@ -197,7 +245,9 @@ def checksum_before(photo: Path) -> str:
 
 
 def checksum_of(path: Path) -> str:
-    """SHA-256 of a file; raises ValueError if it cannot be read."""
+    """SHA-256 of a file or an object; raises ValueError if it cannot be read."""
     from pydpst.transfer.recipe import checksum
 
+    if isinstance(path, StorePath):
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     return checksum(path)

@@ -12,15 +12,15 @@ from pydpst.commands import say
 from pydpst.commands.batch import (
     FAILURES,
     Outcome,
-    Pairs,
     finish_batch,
     outputs_for,
     reason_of,
 )
 from pydpst.commands.cluster import restyle_on
 from pydpst.commands.files import Files, check_files
-from pydpst.commands.journal import NAME, Journal, Restyle, recorded
+from pydpst.commands.journal import NAME, Journal, Pairs, Restyle, recorded
 from pydpst.commands.progress import Many, progress_bar
+from pydpst.commands.stores import StorePath
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -129,16 +129,17 @@ def restyle_folder(
     if save_recipe is not None:
         check_output(save_recipe, (".json",))
     example = load_image(style, "style")
-    journal = Journal(output, recipe_of(style, given, output))
+    here = None if isinstance(output, StorePath) else output
+    journal = Journal(output, recipe_of(style, given, here))
     journal.check(results)
     start = time.monotonic()
-    done = {result for photo, result in pairs if journal.is_done(photo, result)}
+    done = journal.done_of(pairs)
     left = [(photo, result) for photo, result in pairs if result not in done]
     with journal:
         if ray is None:
             outcome = _one_by_one(example, given, left, journal)
         else:
-            load = partial(_on_worker, os.path.abspath(style), _for_elsewhere(given))
+            load = partial(_on_worker, example, _for_elsewhere(given))
             threads = torch.get_num_threads()
             outcome = restyle_on(ray, given.get("device"), threads, load, left, journal)
     failures, interrupted = outcome
@@ -163,7 +164,7 @@ def _one_by_one(style: Tensor, given: dict[str, Any], pairs: Pairs, journal: Jou
 
     for photos.done, (photo, result) in enumerate(pairs):
         try:
-            journal.finish(result, recorded(restyle_file, photo, result))
+            journal.finish({result: recorded(restyle_file, photo, result)})
         except KeyboardInterrupt:
             return failures, photo
         except FAILURES as error:
@@ -179,14 +180,13 @@ def _for_elsewhere(given: dict[str, Any]) -> dict[str, Any]:
     return {**given, "segmentation_model": os.path.abspath(model)}
 
 
-def _on_worker(style: str, given: dict[str, Any], device: str) -> Restyle:
-    """What restyles photos elsewhere, by a style photo that is there, too."""
+def _on_worker(style: Tensor, given: dict[str, Any], device: str) -> Restyle:
+    """What restyles photos elsewhere."""
     import pydpst
 
-    example = pydpst.load_image(style)
     arguments = {**given, "device": device}
 
     def restyle_file(photo: Path, result: Path) -> None:
-        pydpst.stylize(photo, example, **arguments).save(result)
+        pydpst.stylize(photo, style, **arguments).save(result)
 
     return restyle_file

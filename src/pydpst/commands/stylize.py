@@ -17,6 +17,7 @@ from pydpst.commands.options import given, takes
 from pydpst.commands.pipes import check_pipes, piped
 from pydpst.commands.report import AsJson, print_report, result_of
 from pydpst.commands.restyle import restyle, restyle_folder
+from pydpst.commands.stores import StorePath, place
 from pydpst.transfer.look import Look
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def stylize(
         Path,
         typer.Argument(
             metavar="CONTENT",
+            parser=place,
             help="The photo to restyle, - for one from standard input, a folder of photos, or "
             "a clip.",
         ),
@@ -38,6 +40,8 @@ def stylize(
         typer.Option(
             "--output",
             "-o",
+            metavar="<path>",
+            parser=place,
             help="Where to write: png, jpg, tif or webp; for a folder a folder; - is standard "
             "output.",
             rich_help_panel="Output",
@@ -119,8 +123,9 @@ def stylize(
 
     check_pipes([content], output, as_json)
     is_clip = content.suffix.lower() in CLIPS
-    check_ray(ray, device, not content.is_dir())
-    if content.is_dir() or is_clip:
+    is_folder = not is_clip and (isinstance(content, StorePath) or content.is_dir())
+    check_ray(ray, device, not is_folder, [content, output])
+    if is_folder or is_clip:
         of_one_photo = {
             "--content-mask": content_mask,
             "--style-mask": arguments.get("style_mask"),
@@ -143,7 +148,7 @@ def stylize(
         "--recipe": recipe,
         "--segmentation-model": model and Path(model),
     }
-    if content.is_dir():
+    if is_folder:
         reads.pop("CONTENT")
         restyle_folder(content, style, output, save_recipe, arguments, reads, ray, as_json)
         return

@@ -47,11 +47,16 @@ def find_photos(photos: str | os.PathLike[str] | Sequence[Source]) -> list[Sourc
         Path(parent, name)
         for parent, _, names in os.walk(folder, onerror=_warn_of_folder)
         for name in names
-        if Path(name).suffix.lower() in _SUFFIXES
+        if is_photo(Path(name))
     )
     if not found:
         raise ValueError(f"the folder {folder} holds no photos; give one that does.")
     return list(found)
+
+
+def is_photo(path: Path) -> bool:
+    """Whether a folder's file is taken for a photo, by its name."""
+    return path.suffix.lower() in _SUFFIXES
 
 
 def _warn_of_folder(error: OSError) -> None:

@@ -62,9 +62,9 @@ def save_recipe(
 
 
 def recipe_of(
-    style: str | os.PathLike[str], options: Mapping[str, Any], folder: Path
+    style: str | os.PathLike[str], options: Mapping[str, Any], folder: Path | None
 ) -> dict[str, Any]:
-    """What `save_recipe` writes into a folder; other arguments likewise."""
+    """What `save_recipe` writes into a folder, None for none here; other arguments likewise."""
     given = {name: value for name, value in options.items() if name not in _NOT_OF_THE_LOOK}
     files = {"style": style, "style_mask": given.pop("style_mask", None)}
     return {
@@ -127,9 +127,11 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
     return Recipe(files, recipe["options"], warnings)
 
 
-def _places(file: Path, folder: Path) -> dict[str, str]:
+def _places(file: Path, folder: Path | None) -> dict[str, str]:
     """Where a file is: as seen from the recipe's folder, and in itself if it is not beneath it."""
     file = file.resolve()
+    if folder is None:
+        return {"path": os.fspath(file)}
     try:
         relative = Path(os.path.relpath(file, folder.resolve()))
     except ValueError:  # on another drive
