@@ -50,7 +50,9 @@ def contenders(regions: int, hues: int, side: int) -> dict[str, Callable[[], obj
     generator = torch.Generator().manual_seed(0)
     image = F.interpolate(pydpst.load_image(PHOTO)[None], (side, side), mode="bilinear")
     masks = torch.rand(1, regions, side, side, generator=generator)
-    maps = torch.randn(1, regions, hues, KNOTS, 12, generator=generator)
+    maps = torch.randn(1, regions, 1, KNOTS, 12, generator=generator).repeat(1, 1, hues, 1, 1)
+    # as the search has them: hues differ by offsets
+    maps[..., 3::4] = torch.randn(1, regions, hues, KNOTS, 3, generator=generator)
     grad = torch.rand(1, 3, side, side, generator=generator)
     variable = maps.clone().requires_grad_()
     out = grade_apply(variable, masks, image)

@@ -92,6 +92,18 @@ def test_one_map_is_the_same_map_for_all_hues() -> None:
     torch.testing.assert_close(grade_apply(maps.expand(-1, -1, 7, -1, -1), masks, image), want)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("knots", [1, 8, 40])
+def test_hues_that_differ_by_offsets_only(knots: int, dtype: torch.dtype) -> None:
+    maps, masks, image = inputs(2, 3, 7, knots, 21, 34)
+    slopes = torch.arange(12) % 4 != 3
+    maps[..., slopes] = maps[:, :, :1, :, slopes]
+    want = reference.grade_apply(maps, masks, image)
+    have = grade_apply(maps.to(dtype), masks.to(dtype), image.to(dtype))
+    tolerance = 1e-12 if dtype == torch.float64 else 1e-5
+    torch.testing.assert_close(have.double(), want, rtol=tolerance, atol=tolerance)
+
+
 def test_each_hue_has_its_own_map() -> None:
     hues = torch.tensor(
         [[1.0, 0, 0], [1, 1, 0], [0, 1, 0], [0, 1, 1], [0, 0, 1], [1, 0, 1], [0.3, 0.3, 0.3]]

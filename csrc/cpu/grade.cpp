@@ -14,10 +14,12 @@ namespace pydpst {
 namespace {
 
 // One sample of a batch. tables is (regions, hues, 12, 2, padded knots): of each coefficient of D
-// its values at the knots, and how much it rises from each to the next.
+// its values at the knots, and how much it rises from each to the next. Where maps differ from that
+// of grey by offsets only, offsets is (regions, hues but grey, 3, 2, padded knots), the
+// differences.
 template <typename S>
 struct Graded {
-  const S *tables, *masks, *image, *grad;
+  const S *tables, *offsets, *masks, *image, *grad;
   S *out, *masks_out;
   int64_t pixels, regions, hues, knots, padded_knots;
   bool add;  // the image
@@ -76,8 +78,29 @@ class GradedBatch {
     }
   }
 
+  // For maps that were read: whether hues differ by offsets only, and these.
+  void part_offsets() {
+    const int64_t grey = baseline::kHues - 1, row = 2 * padded_knots_;
+    if (hues_ == 1) return;
+    offsets_.resize(samples_ * regions_ * grey * 3 * row);
+    S* to = offsets_.data();
+    for (int64_t i = 0; i < samples_ * regions_ * grey * kCoefficients; ++i) {
+      const int64_t c = i % kCoefficients, map = i / kCoefficients;
+      const S* own = &tables_[((map / grey * hues_ + map % grey) * kCoefficients + c) * row];
+      const S* other = &tables_[((map / grey * hues_ + grey) * kCoefficients + c) * row];
+      if (c % 4 == 3) {
+        for (int64_t k = 0; k < row; ++k) *to++ = own[k] - other[k];
+      } else if (!std::equal(own, own + row, other)) {
+        offsets_.clear();
+        return;
+      }
+    }
+  }
+
   Graded<S> sample(int64_t b) const {
     return {tables_.data() + b * regions_ * hues_ * kCoefficients * 2 * padded_knots_,
+            offsets_.empty() ? nullptr
+                             : offsets_.data() + b * regions_ * (hues_ - 1) * 6 * padded_knots_,
             masks_ + b * regions_ * pixels_,
             image_ + b * 3 * pixels_,
             nullptr,
@@ -111,7 +134,7 @@ class GradedBatch {
  private:
   const S *masks_, *image_;
   int64_t samples_, pixels_, regions_, hues_, knots_, padded_knots_;
-  std::vector<S> tables_;
+  std::vector<S> tables_, offsets_;
 };
 
 struct CpuGrade {
@@ -123,6 +146,7 @@ struct CpuGrade {
     use_huge_pages(out);
     GradedBatch<S> batch(masks, image, maps.size(2), maps.size(3));
     batch.read_maps(maps);
+    batch.part_offsets();
     batch.for_parts([&](int64_t, int64_t b, int64_t begin, int64_t end) {
       Graded<S> graded = batch.sample(b);
       graded.add = add;

@@ -28,6 +28,18 @@ PYDPST_INLINE void load_colour(const S* planes, int64_t plane, int64_t count, Ve
   PYDPST_UNROLL for (int c = 0; c < 3; ++c) { out[c] = load(planes + c * plane, count); }
 }
 
+// Adds every Step-th coefficient of a map at the vector's knots, times the pixels' shares.
+template <bool Fits, int Step, typename S>
+PYDPST_INLINE void add_map(const S* table, int64_t table_size, const BetweenKnots<S>& at,
+                           const Vector<S>& share, Vector<S>* matrix) {
+  const Vector<S> rise = share * at.fraction;
+  PYDPST_UNROLL for (int c = Step - 1; c < kCoefficients; c += Step) {
+    matrix[c] += share * look_up<Fits>(table, at.knot);
+    matrix[c] += rise * look_up<Fits>(table + table_size, at.knot);
+    table += 2 * table_size;
+  }
+}
+
 // Whether any pixel of a vector has a share.
 template <typename S>
 PYDPST_INLINE bool any_share(const Vector<S>& share) {
@@ -40,7 +52,7 @@ PYDPST_INLINE bool any_share(const Vector<S>& share) {
 template <bool Fits, typename S>
 void grade_pixels(const Graded<S>& graded, int64_t begin, int64_t end) {
   constexpr int lanes = Lanes<S>::count;
-  const int64_t table_size = graded.padded_knots;
+  const int64_t table_size = graded.padded_knots, map_size = 2 * kCoefficients * table_size;
   for (int64_t i = begin; i < end; i += lanes) {
     const int64_t count = std::min<int64_t>(lanes, end - i);
     Vector<S> colour[3], change[3], hues[kHues], matrix[kCoefficients] = {};
@@ -54,15 +66,19 @@ void grade_pixels(const Graded<S>& graded, int64_t begin, int64_t end) {
     }
     for (int64_t r = 0; r < graded.regions; ++r) {
       const Vector<S> mask = load(graded.masks + r * graded.pixels + i, count);
-      for (int64_t k = 0; k < some; ++k) {
-        const Vector<S> share = mask * hues[found[k]], rise = share * at.fraction;
-        const S* table =
-            graded.tables + 2 * (r * graded.hues + found[k]) * kCoefficients * table_size;
-        PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) {
-          matrix[c] += share * look_up<Fits>(table, at.knot);
-          matrix[c] += rise * look_up<Fits>(table + table_size, at.knot);
-          table += 2 * table_size;
+      if (graded.offsets) {
+        add_map<Fits, 1>(graded.tables + (r * kHues + kHues - 1) * map_size, table_size, at, mask,
+                         matrix);
+        for (int64_t k = 0; k < some && found[k] < kHues - 1; ++k) {
+          const int64_t h = r * (kHues - 1) + found[k];
+          add_map<Fits, 4>(graded.offsets + h * map_size / 4, table_size, at, mask * hues[found[k]],
+                           matrix);
         }
+        continue;
+      }
+      for (int64_t k = 0; k < some; ++k) {
+        add_map<Fits, 1>(graded.tables + (r * graded.hues + found[k]) * map_size, table_size, at,
+                         mask * hues[found[k]], matrix);
       }
     }
     transform(matrix, colour, change);

@@ -59,7 +59,8 @@ class GradeCosts:
             noise: how much more than a little the noise in flat areas grows.
         """
         slopes = _slopes(maps, self._colors)
-        rise, gain = _rise(maps, self._colors), _gain(slopes, self._noise)
+        rise = _rise(maps, self._colors)
+        gain = _gain(slopes + _hue_slopes(maps), self._noise)
         stretch = torch.linalg.eigvalsh((slopes + slopes.mT) / 2)
         shares = self._shares
         matrices, offsets = theta[..., :4], theta[..., 4:]
@@ -135,13 +136,12 @@ def _slopes(maps: Tensor, colors: Tensor) -> Tensor:
     change = matrices.diff(dim=2)
     moved = torch.einsum("rhkij,rhkj->rhki", change[..., :3], between) + change[..., 3]
     along: Tensor = moved[..., None] * ((KNOTS - 1) / 3)
-    return _between(matrices[..., :3]) + along + _along_hues(_between(matrices[..., 3]))
+    return _between(matrices[..., :3]) + along
 
 
-def _along_hues(offsets: Tensor) -> Tensor:
-    """The slopes (R, hues, N, 3, 3) that come from offsets (R, hues, N, 3): towards each hue."""
-    if offsets.shape[1] == 1:
-        return torch.zeros_like(offsets)[..., None]
+def _hue_slopes(maps: Tensor) -> Tensor:
+    """What the change of offsets from grey to each hue adds to the slopes, (R, 7, K - 1, 3, 3)."""
+    offsets = _between(maps[..., 3::4])
     primary = 1.5 * torch.eye(3) - 0.5
     towards = torch.stack(
         [primary[0], -primary[2], primary[1], -primary[0], primary[2], -primary[1]]
