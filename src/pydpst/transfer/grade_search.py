@@ -35,7 +35,7 @@ WHOLE_SHARE = 0.4
 _COSTS = {
     "roughness": 1.0,
     "distance": 0.02,
-    "hues": 0.025,
+    "hues": 0.05,
     "falling": 10.0,
     "inversion": 3.0,
     "noise": 1.0,
