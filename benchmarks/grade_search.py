@@ -29,7 +29,7 @@ from pydpst.transfer.grade_search import Level, Objective, sample
 from pydpst.transfer.look import Look
 from pydpst.transfer.pair import pair_up, read_photos
 
-SHOWN = (8, 16, 24, 100)
+SHOWN = (8, 16, 36, 100)
 RATE = 0.05
 
 
