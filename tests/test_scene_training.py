@@ -45,7 +45,7 @@ def test_photo_and_labels_are_cut_alike() -> None:
         ]
     )
     for seed in range(10):
-        window, shape = some_window(200, 300, SHAPES, np.random.default_rng(seed), 0.5)
+        window, shape = some_window(200, 300, SHAPES, np.random.default_rng(seed))
         size = tuple(side // 8 for side in shape)
         difference = cut(ramps, window, size) - cut_map(ramps, window, size)
         assert difference.abs().max() < 0.03

@@ -103,16 +103,12 @@ def some_window(
     width: int,
     shapes: tuple[tuple[int, int], ...],
     random: np.random.Generator,
-    least: float,
 ) -> tuple[Window, tuple[int, int]]:
-    """A window of the aspect of the nearest of some shapes, and that shape.
-
-    Its sides are from `least` to all of what that aspect can show of the photo.
-    """
+    """A window of the aspect of the nearest of some shapes, and that shape."""
     aspects = np.log([wide / tall for tall, wide in shapes])
     shape = int(np.abs(aspects - np.log(width / height)).argmin())
     tall, wide = shapes[shape]
-    most = min(height / tall, width / wide) * random.uniform(least, 1.0) ** 0.7
+    most = min(height / tall, width / wide) * random.uniform(0.6, 1.0) ** 0.7
     share = most * tall / height, most * wide / width
     top, left = (random.uniform(0, 1 - min(1, of)) for of in share)
     mirrored = bool(random.random() < 0.5)

@@ -76,7 +76,7 @@ def view(photo: Tensor, kind: str, random: np.random.Generator) -> Tensor:
     """A photo as it is, or cut and in other light, with a fault, or both."""
     if kind == "as it is":
         return photo
-    window, size = some_window(*photo.shape[-2:], _WINDOWS, random, 0.6)
+    window, size = some_window(*photo.shape[-2:], _WINDOWS, random)
     image = cut(photo, window, size)
     if kind in ("light", "both"):
         image = pushed(image, random)

@@ -48,8 +48,6 @@ from pydpst.regions.scene import GROUPS, LAYERS, SceneHead, scene_features, seen
 app = typer.Typer(add_completion=False)
 # The rounds in which held-out photos are seen: plain, and in another light.
 HELD_ROUNDS = 2
-# The closest that a photo is seen: as if with a lens so much longer.
-CLOSEST = 0.4
 # Of so many rounds one is in the photos' own light.
 PLAIN_EVERY = 3
 # What a file of the cache holds beside the window: the head's inputs.
@@ -99,7 +97,7 @@ def features_of(
     photo = read_photo(photos, number)
     window, image = WHOLE, photo
     if shapes is not None:
-        window, shape = some_window(*photo.shape[-2:], shapes, random, CLOSEST)
+        window, shape = some_window(*photo.shape[-2:], shapes, random)
         image = cut(photo, window, shape)
     image = pushed(image, random) if round_ % PLAIN_EVERY > 0 else image
     found = scene_features(vgg, (seen(image) if shapes is None else image)[None])
