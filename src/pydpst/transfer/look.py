@@ -20,7 +20,7 @@ METHODS = ("grade", "pixels")
 REGIONS = ("auto", "clusters", "none")
 INITS = {"grade": ("color", "content"), "pixels": ("grade", "color", "content", "noise")}
 # By default, of each method.
-_STEPS = {"grade": 47, "pixels": 100}
+_STEPS = {"grade": 36, "pixels": 100}
 # Beyond, squares of gradients leave float32, and no step improves anything.
 _LARGEST_WEIGHT = 1e9
 # A grade cannot paint; pixels can, and are held harder.
@@ -125,7 +125,7 @@ class Look:
         default=None,
         metadata=says(
             "Limits",
-            "how many steps at most, over all sizes; by default 47 for a grade, 100 for pixels",
+            "how many steps at most, over all sizes; by default 36 for a grade, 100 for pixels",
         ),
     )
     seed: int = field(default=0, metadata=says("Limits", "of the noise"))

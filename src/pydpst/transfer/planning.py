@@ -24,7 +24,7 @@ from pydpst.transfer.look import Look
 # Levels are halved until the longer side would fall below this.
 SMALLEST_LEVEL = 256
 # A grade is found on small copies, nearly all of the way on the smallest: their sides, and steps.
-GRADE_LEVELS = ((128, 36), (256, 6), (384, 5))
+GRADE_LEVELS = ((128, 28), (256, 4), (384, 4))
 # Without a size given, larger photos are worked on at this.
 DEFAULT_SIZE = 1024
 
