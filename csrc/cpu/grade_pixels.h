@@ -40,12 +40,11 @@ PYDPST_INLINE void add_map(const S* table, int64_t table_size, const BetweenKnot
   }
 }
 
-// Whether any pixel of a vector has a share.
+// Whether a comparison holds for any pixel of a vector.
 template <typename S>
-PYDPST_INLINE bool any_share(const Vector<S>& share) {
-  const typename Lanes<S>::Index there = share != Vector<S>{};
+PYDPST_INLINE bool any_lane(const typename Lanes<S>::Index& holds) {
   bool result = false;
-  for (int lane = 0; lane < Lanes<S>::count; ++lane) result |= there[lane] != 0;
+  for (int lane = 0; lane < Lanes<S>::count; ++lane) result |= holds[lane] != 0;
   return result;
 }
 
@@ -62,7 +61,7 @@ void grade_pixels(const Graded<S>& graded, int64_t begin, int64_t end) {
     // Neighbours are alike: most hues are nowhere in a vector.
     int64_t found[kHues], some = 0;
     for (int64_t h = 0; h < graded.hues; ++h) {
-      if (graded.hues == 1 || any_share<S>(hues[h])) found[some++] = h;
+      if (graded.hues == 1 || any_lane<S>(hues[h] != Vector<S>{})) found[some++] = h;
     }
     for (int64_t r = 0; r < graded.regions; ++r) {
       const Vector<S> mask = load(graded.masks + r * graded.pixels + i, count);
@@ -154,18 +153,18 @@ struct GradePixels {
 template <typename S>
 PYDPST_INLINE bool fill_entries(GradePixels<S>& pixels, const S* mask, int64_t hue, int64_t count) {
   constexpr int lanes = Lanes<S>::count;
-  bool any = false;
+  typename Lanes<S>::Index any = {};
   for (int i = 0; i < pixels.size; ++i) {
     const Vector<S> share =
         load(mask + i * lanes, std::min<int64_t>(lanes, count - i * lanes)) * pixels.hues[i][hue];
-    any |= any_share<S>(share);
+    any |= share != Vector<S>{};
     Vector<S> gradient[3];
     PYDPST_UNROLL for (int c = 0; c < 3; ++c) { gradient[c] = share * pixels.gradient[i][c]; }
     PYDPST_UNROLL for (int c = 0; c < kCoefficients; ++c) {
       pixels.entries[i][c] = entry_gradient(c, pixels.colour[i], gradient);
     }
   }
-  return any;
+  return any_lane<S>(any);
 }
 
 // Adds them to the sums of that region and hue, (groups of knots, 12, kKnots, lanes), each by its
