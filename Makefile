@@ -12,7 +12,7 @@ setup: .venv/developed
 .venv/torch:
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install torch==2.13.0
-	$(BIN)/pip install "setuptools>=77" ninja "pybind11>=2.13"
+	$(BIN)/pip install "setuptools>=77" ninja
 	touch $@
 
 .venv/installed: .venv/torch pyproject.toml setup.py $(SOURCES)

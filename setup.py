@@ -5,7 +5,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import pybind11
 import torch
 from setuptools import Extension, setup
 from torch.utils import cpp_extension
@@ -42,11 +41,12 @@ if nvcc and wanted == "" and not has_gpu():
     nvcc = None
 
 common = {
-    "include_dirs": [pybind11.get_include(), *cpp_extension.include_paths()],
+    "include_dirs": cpp_extension.include_paths(),
     "library_dirs": cpp_extension.library_paths(),
     "libraries": ["torch_cpu"],
     "depends": [str(path) for path in Path("csrc").rglob("*.*h")],
     "language": "c++",
+    "py_limited_api": True,
 }
 if sys.platform == "win32":
     # The kernels use vectors as GCC and clang have them. torch asks CXX for the compiler.
@@ -71,4 +71,8 @@ if nvcc and wanted != "0":
     arguments = {"cxx": cxx, "nvcc": cuda}
     extensions += [Extension("pydpst._cuda", sources, extra_compile_args=arguments, **common)]
 
-setup(ext_modules=extensions, cmdclass={"build_ext": cpp_extension.BuildExtension})
+setup(
+    ext_modules=extensions,
+    cmdclass={"build_ext": cpp_extension.BuildExtension},
+    options={"bdist_wheel": {"py_limited_api": "cp310"}},
+)

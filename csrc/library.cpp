@@ -9,7 +9,7 @@
 // The covariance may be nearly singular (eps is 1e-7), so no entry of S⁻¹ is ever formed: with
 // S = R Rᵀ (Cholesky, in double), W = R⁻¹ is kept, and a = Wᵀ (W cov(I, p)).
 
-#include <pybind11/pybind11.h>
+#include <Python.h>
 #include <torch/csrc/stable/library.h>
 #include <torch/headeronly/version.h>
 
@@ -62,22 +62,35 @@ STABLE_TORCH_LIBRARY(pydpst, library) {
       "-> (Tensor, Tensor)");
 }
 
-PYBIND11_MODULE(_C, module) {
-  module.doc() = "The CPU kernels of pydpst, and what this build contains.";
-  module.def(
-      "build_info",
-      [] {
-        pybind11::dict info;
+namespace {
+
 #if defined(__clang__)
-        info["compiler"] = "clang " __clang_version__;
+constexpr const char* kCompiler = "clang " __clang_version__;
 #else
-        info["compiler"] = "gcc " __VERSION__;
+constexpr const char* kCompiler = "gcc " __VERSION__;
 #endif
-        info["torch_headers"] = TORCH_VERSION;
-        info["minimum_torch"] = "2.11";
-        info["instructions"] = pydpst::instruction_set();
-        return info;
-      },
-      "The compiler, the torch whose headers it used, the oldest torch it runs with, and the "
-      "instruction set that the kernels use on this processor.");
+
+PyObject* build_info(PyObject*, PyObject*) {
+  return Py_BuildValue("{s:s,s:s,s:s,s:s}", "compiler", kCompiler, "torch_headers", TORCH_VERSION,
+                       "minimum_torch", "2.11", "instructions", pydpst::instruction_set());
 }
+
+PyMethodDef methods[] = {
+    {"build_info", build_info, METH_NOARGS,
+     "The compiler, the torch whose headers it used, the oldest torch it runs with, and the "
+     "instruction set that the kernels use on this processor."},
+    {}};
+
+PyModuleDef module = {PyModuleDef_HEAD_INIT,
+                      "pydpst._C",
+                      "The CPU kernels of pydpst, and what this build contains.",
+                      0,
+                      methods,
+                      nullptr,
+                      nullptr,
+                      nullptr,
+                      nullptr};
+
+}  // namespace
+
+PyMODINIT_FUNC PyInit__C() { return PyModule_Create(&module); }

@@ -1,47 +1,17 @@
-// The matting Laplacian on the CPU. Images are cut into tiles whose sums stay in a core's cache; on
-// x86-64 the loops over a tile are compiled for three instruction sets and chosen at run time, so
-// the build needs no -march. Tiles do not depend on the number of threads, and every sum has one
-// fixed order, so neither does the result.
+// The matting Laplacian on the CPU. Images are cut into tiles whose sums stay in a core's cache
+// (tile_loops.h). Tiles do not depend on the number of threads, and every sum has one fixed order,
+// so neither does the result.
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <type_traits>
-#include <utility>
 
 #include "../operators.h"
 #include "processor.h"
 #include "tile.h"
 
-#define PYDPST_INLINE_LAMBDA __attribute__((always_inline))
-
 namespace pydpst {
 namespace {
-
-// Windows of this radius have loops of their own.
-constexpr int kSmallRadius = 1;
-
-// The loops over a tile for one instruction set and number of guide channels.
-template <typename S>
-struct Kernels {
-  using Kernel = void (*)(const Call<S>&, const Tile&);
-  // The products are for one channel of p and for three at once.
-  Kernel whitening, product[2], small_product[2];
-  Kernel diagonal[2];  // for any radius and for the small one
-  Kernel image_gradient;
-};
-
-#define PYDPST_KERNELS "kernels.h"
-#include "instruction_sets.h"
-
-template <typename S, int G>
-const Kernels<S>& kernels() {
-#if PYDPST_X86
-  if (has_avx512()) return avx512::kernels<S, G>;
-  if (has_avx2()) return avx2::kernels<S, G>;
-#endif
-  return baseline::kernels<S, G>;
-}
 
 // Calls work(sample, tile) for all tiles of a batch of planes, in parallel.
 template <typename Work>
@@ -78,7 +48,7 @@ Call<S> call_for(const Tensor& image, int64_t sample, int64_t radius) {
 
 // Calls work(c, kernel) for the channels, three at a time while there are as many.
 template <typename S, typename Work>
-void for_channels(const Kernels<S>& run, int64_t channels, int64_t radius, const Work& work) {
+void for_channels(const TileLoops<S>& run, int64_t channels, int64_t radius, const Work& work) {
   const auto* products = radius == kSmallRadius ? run.small_product : run.product;
   for (int64_t c = 0, count = 0; c < channels; c += count) {
     count = channels - c >= 3 ? 3 : 1;
@@ -96,7 +66,7 @@ struct CpuMatting {
       Call<S> call = call_for<S>(image, b, radius);
       call.out = write<S>(out, b);
       call.eps = eps;
-      kernels<S, G>().whitening(call, tile);
+      tile_loops<S, G>().whitening(call, tile);
     });
   }
 
@@ -123,7 +93,7 @@ struct CpuMatting {
     for_tiles(out.size(0), out.size(2), out.size(3), radius, [&](int64_t b, const Tile& tile) {
       Call<S> call = call_for<S>(image, b, radius);
       call.whitening = read<S>(whitening, b);
-      for_channels(kernels<S, G>(), p.size(1), radius, [&](int64_t c, auto product) {
+      for_channels(tile_loops<S, G>(), p.size(1), radius, [&](int64_t c, auto product) {
         call.p = read<S>(p, b) + c * call.plane;
         call.out = write<S>(out, b) + c * call.plane;
         product(call, tile);
@@ -144,7 +114,7 @@ struct CpuMatting {
         const Tile tile{std::max<int64_t>(side[0], 0), std::min(side[1], call.height),
                         std::max<int64_t>(side[2], 0), std::min(side[3], call.width)};
         if (tile.top >= tile.bottom || tile.left >= tile.right) continue;
-        for_channels(kernels<S, G>(), x.size(0), radius, [&](int64_t c, auto product) {
+        for_channels(tile_loops<S, G>(), x.size(0), radius, [&](int64_t c, auto product) {
           call.p = read<S>(x, c);
           call.out = write<S>(out, c);
           product(call, tile);
@@ -159,7 +129,7 @@ struct CpuMatting {
       Call<S> call = call_for<S>(image, b, radius);
       call.whitening = read<S>(whitening, b);
       call.out = write<S>(out, b);
-      kernels<S, G>().diagonal[radius == kSmallRadius](call, tile);
+      tile_loops<S, G>().diagonal(call, tile);
     });
   }
 
@@ -174,7 +144,7 @@ struct CpuMatting {
         call.p = read<S>(p, b) + c * call.plane;
         call.q = read<S>(q, b) + c * call.plane;
         call.add = c > 0;
-        kernels<S, G>().image_gradient(call, tile);
+        tile_loops<S, G>().image_gradient(call, tile);
       }
     });
   }

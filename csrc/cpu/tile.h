@@ -54,6 +54,19 @@ constexpr int64_t padded(int64_t length) {
   return ((length + line - 1) / line | 1) * line;
 }
 
+// Products for windows of this radius have loops of their own.
+constexpr int kSmallRadius = 1;
+
+// The loops over a tile for G channels of the guide, for the processor at hand.
+template <typename S>
+struct TileLoops {
+  using Loop = void (*)(const Call<S>&, const Tile&);
+  // The products are for one channel of p and for three at once.
+  Loop whitening, product[2], small_product[2], diagonal, image_gradient;
+};
+template <typename S, int G>
+const TileLoops<S>& tile_loops();
+
 // L p on a tile for windows of radius 1, in single precision, for 1 or 3 channels of p and so many
 // of the guide. Tiles are at most so large: rows are long, as memory likes them, and those that are
 // at work at a time stay in the second-level cache.

@@ -1,13 +1,13 @@
-// The loops over a tile for one instruction set. matting_laplacian.cpp includes this file once for
-// each, in a namespace of its own, with PYDPST_VECTOR_BYTES set.
+// The loops over a tile for one instruction set. tile_loops.h includes this file once for each, in
+// a namespace of its own, with PYDPST_VECTOR_BYTES set.
 
 #include "any_radius.h"
 #include "small_radius.h"
 
 template <typename S, int G>
-constexpr Kernels<S> kernels{
+constexpr TileLoops<S> loops{
     whitening_tile<S, G>,
     {gather_tile<Product<G, 1>, S>, gather_tile<Product<G, 3>, S>},
     {small_tile<Product<G, 1>, S, kSmallRadius>, small_tile<Product<G, 3>, S, kSmallRadius>},
-    {gather_tile<Diagonal<G>, S>, small_tile<Diagonal<G>, S, kSmallRadius>},
+    gather_tile<Diagonal<G>, S>,
     gather_tile<ImageGradient<G>, S>};
