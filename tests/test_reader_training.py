@@ -23,9 +23,14 @@ def photos() -> list[torch.Tensor]:
     return list((F.interpolate(coarse, (72, 96), mode="bilinear") * 255).to(torch.uint8))
 
 
+def training(steps: int = STEPS, count: int = 9) -> ReaderTraining:
+    maps = list(torch.rand(9, 9, 6, 8, generator=torch.Generator().manual_seed(1)).softmax(1))
+    return ReaderTraining(photos()[:count], maps[:count], steps, seed=3)
+
+
 @pytest.fixture(scope="module")
 def whole() -> ReaderTraining:
-    run = ReaderTraining(photos(), STEPS, seed=3)
+    run = training()
     for _ in range(STEPS):
         assert all(value >= 0 for value in run.advance().values())
     return run
@@ -36,7 +41,7 @@ def test_killed_after_each_step_it_ends_with_the_same_weights(
 ) -> None:
     path = tmp_path / "reader.checkpoint"
     for step in range(STEPS):
-        run = ReaderTraining(photos(), STEPS, seed=3)
+        run = training()
         if step:
             run.restore(path)
         run.advance()
@@ -52,7 +57,7 @@ def test_killed_after_each_step_it_ends_with_the_same_weights(
 
 def test_a_checkpoint_of_another_training_is_refused(whole: ReaderTraining, tmp_path: Path) -> None:
     whole.save(tmp_path / "a.checkpoint")
-    for other in (ReaderTraining(photos(), 9, 3), ReaderTraining(photos()[:8], STEPS, 3)):
+    for other in (training(steps=9), training(count=8)):
         with pytest.raises(ValueError, match="other steps, seed or photos"):
             other.restore(tmp_path / "a.checkpoint")
 
@@ -70,7 +75,7 @@ def test_a_damaged_checkpoint_is_refused(
         tensors.pop("mean.knot")
     write_tensors(path, tensors, "checkpoint", about)
     with pytest.raises(ValueError, match="is damaged"):
-        ReaderTraining(photos(), STEPS, 3).restore(path)
+        training().restore(path)
 
 
 def batch() -> Batch:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pydpst.feedforward.models import load_model as load
     from pydpst.feedforward.networks import BilateralGridNet, TransformerNet
     from pydpst.feedforward.training import train
+    from pydpst.feedforward.universal import train_universal
     from pydpst.matting.alpha import estimate_alpha
     from pydpst.matting.conjugate_gradients import Convergence, ConvergenceError
     from pydpst.matting.foreground import estimate_foreground
@@ -45,6 +46,7 @@ _MODULES = {
     "save_photo": "photos.photo",
     "stylize": "transfer.stylize",
     "train": "feedforward.training",
+    "train_universal": "feedforward.universal",
 }
 # Names of before 0.2.
 _OLD_NAMES = {"load": "load_model"}
@@ -74,6 +76,7 @@ __all__ = [
     "save_photo",
     "stylize",
     "train",
+    "train_universal",
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -57,8 +57,9 @@ def apply(
         list[str],
         typer.Argument(
             metavar="[MODEL] PHOTOS...",
-            help="A model file or the name of a bundled style, unless there is --style; then "
-            "photos and folders, or clips; - is a photo from standard input.",
+            help="A model file or the name of a bundled style, unless there is --style, where it "
+            "may be a model of train --universal; then photos and folders, or clips; - is a photo "
+            "from standard input.",
         ),
     ],
     output: Annotated[
@@ -106,11 +107,16 @@ def apply(
 
     if export_cube is not None and style is None:
         raise ValueError("--export-cube goes with --style; `pydpst export` has models' tables.")
-    if style is None and len(names) < 2:
-        raise ValueError(f"{names[0]} is all there is; give MODEL and PHOTOS, or --style.")
+    has_model = style is None or Path(names[0]).suffix.lower() == ".safetensors"
+    if has_model and len(names) < 2:
+        more = "MODEL and PHOTOS, or --style" if style is None else "PHOTOS, too"
+        raise ValueError(f"{names[0]} is all there is; give {more}.")
     check_strength(strength, 2 if style is None else 1)
-    photos = [place(name) for name in (names[1:] if style is None else names)]
-    source = model_path(names[0]) if style is None else style
+    photos = [place(name) for name in (names[1:] if has_model else names)]
+    reads: dict[str, Path] = {} if style is None else {"--style": style}
+    if has_model:
+        reads["MODEL"] = model_path(names[0])
+    sources = list(reads.values())
     check_pipes(photos, output, as_json)
     is_clip = any(photo.suffix.lower() in CLIPS for photo in photos)
     check_ray(ray, device, is_clip or export_cube is not None, [*photos, output])
@@ -118,19 +124,19 @@ def apply(
     with piped(photos[0], output) as (first, result):
         photos[0] = first
         if style is not None and export_cube is not None:
-            _export_cube(style, photos, result, export_cube, strength, target, as_json)
+            _export_cube(reads, photos, result, export_cube, strength, target, as_json)
             return
-        recipe = partial(_recipe_of, source, strength)
+        recipe = partial(_recipe_of, sources, strength)
         look = one_pass.of_model if style is None else one_pass.of_photo
-        load = partial(look, source, strength, target)
-        reads = {"MODEL" if style is None else "--style": source}
+        load = partial(look, sources, strength, target)
         if is_clip:
             _apply_to_clips(load, photos, result, reads, strength, target, as_json)
             return
-        is_bundled = style is None and source != Path(names[0])
+        is_bundled = style is None and sources != [Path(names[0])]
         on_ray = None
         if ray is not None:
-            sent = names[0] if is_bundled else (source.name, read_file(source, str(source)))
+            files = [(file.name, read_file(file, str(file))) for file in sources]
+            sent = names[0] if is_bundled else files
             elsewhere = partial(_on_worker, look, sent, strength)
             on_ray = partial(restyle_on, ray, device, 1, elsewhere)
         _apply_to_photos(load, photos, result, reads, recipe, on_ray, as_json)
@@ -196,7 +202,7 @@ def _apply_to_photos(
 
 
 def _export_cube(
-    style: Path,
+    reads: dict[str, Path],
     photos: list[Path],
     output: Path,
     cube: Path,
@@ -211,12 +217,14 @@ def _export_cube(
     ((photo, result),) = outputs_for(photos, output) if len(photos) == 1 else [(None, output)]
     if photo is None or photo.is_dir():
         raise ValueError("--export-cube is for one photo; give one.")
-    check_files({"--style": style, "PHOTOS": photo}, {"--output": result, "--export-cube": cube})
+    check_files({**reads, "PHOTOS": photo}, {"--output": result, "--export-cube": cube})
     check_output(cube, (".cube",))
     start = time.monotonic()
     with stages(2, too_large=_TOO_LARGE) as begin:
         begin("restyling")
-        found = pydpst.match(photo, style, strength=strength, device=device)
+        network = pydpst.load_model(reads["MODEL"]) if "MODEL" in reads else None
+        style = reads["--style"]
+        found = pydpst.match(photo, style, strength=strength, network=network, device=device)
         begin("writing")
         found.save(result)
         found.save_cube(cube)
@@ -226,7 +234,7 @@ def _export_cube(
         print_report(start, report, also={"--export-cube": os.fspath(cube)})
 
 
-def _recipe_of(model: Path, strength: float) -> dict[str, Any]:
+def _recipe_of(sources: list[Path], strength: float) -> dict[str, Any]:
     """What results depend on, but for the photos; laid out as the recipes of `pydpst stylize`."""
     from importlib.metadata import version
 
@@ -234,7 +242,10 @@ def _recipe_of(model: Path, strength: float) -> dict[str, Any]:
 
     return {
         "kind": "pydpst apply",
-        "files": {"model": {"path": os.fspath(model.resolve()), "sha256": checksum(model)}},
+        "files": {
+            name: {"path": os.fspath(path.resolve()), "sha256": checksum(path)}
+            for name, path in zip(("model", "network"), sources, strict=False)
+        },
         "options": {"strength": strength},
         "versions": {name: version(name) for name in ("pydpst", "torch")},
     }
@@ -254,24 +265,24 @@ def styles() -> None:
 
 
 def _on_worker(
-    look: Callable[[Path, float, torch.device], OnePass],
-    source: str | tuple[str, bytes],
+    look: Callable[[Sequence[Path], float, torch.device], OnePass],
+    sources: str | list[tuple[str, bytes]],
     strength: float,
     device: str,
 ) -> Restyle:
-    """What restyles photos elsewhere, by a bundled style or by the name and bytes of a file."""
+    """What restyles photos elsewhere, by a bundled style or by the names and bytes of files."""
     import torch
 
     from pydpst.feedforward.bundled import model_path
 
     on = torch.device(device)
-    if isinstance(source, str):
-        return partial(one_pass.restyle_file, look(model_path(source), strength, on))
-    name, data = source
+    if isinstance(sources, str):
+        return partial(one_pass.restyle_file, look([model_path(sources)], strength, on))
     with TemporaryDirectory(prefix="pydpst-") as folder:
-        path = Path(folder, name)
-        path.write_bytes(data)
-        return partial(one_pass.restyle_file, look(path, strength, on))
+        paths = [Path(folder, f"{number}-{name}") for number, (name, _) in enumerate(sources)]
+        for path, (_, data) in zip(paths, sources, strict=True):
+            path.write_bytes(data)
+        return partial(one_pass.restyle_file, look(paths, strength, on))
 
 
 def _restyle_all(look: OnePass, pairs: Pairs, journal: Journal) -> Outcome:

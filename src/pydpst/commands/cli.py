@@ -40,7 +40,7 @@ _EXAMPLES = {
     "evaluate": "Examples:\n\npydpst evaluate day.jpg night.jpg result.jpg\n\n"
     "pydpst evaluate day.jpg night.jpg result.jpg --report result.html",
     "train": "Examples:\n\npydpst train night.jpg photos/ -o night.safetensors\n\n"
-    "pydpst train night.jpg photos/ -o night.safetensors --resume",
+    "pydpst train --universal photos/ -o looks.safetensors",
     "export": "Examples:\n\npydpst export dusk --cube dusk.cube --photos photo.jpg\n\n"
     "pydpst export night.safetensors -o night.onnx",
     "fit": "Examples:\n\npydpst fit before.jpg after.jpg -o look.cube\n\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -54,33 +54,38 @@ def export(
         raise ValueError("there is nothing to write; give --output MODEL.onnx or --cube LOOK.cube.")
     if photos is not None and cube is None:
         raise ValueError("--photos is for the look-up table; give --cube LOOK.cube, too.")
-    from pydpst.feedforward.bundled import model_path
+    from pydpst.feedforward.bundled import model_path, read_about
     from pydpst.feedforward.training_photos import find_photos
 
     found = [] if photos is None else [Path(str(photo)) for photo in find_photos(photos)]
-    if model == _MATCH and cube is not None:
-        raise ValueError("match has a table for each pair; see `pydpst apply --export-cube`.")
     source = None if model == _MATCH else model_path(model)
+    reads_looks = source is None or read_about(source, "model").get("network") == "reader"
+    if reads_looks and cube is not None:
+        raise ValueError(
+            "what reads looks has a table for each pair; see `pydpst apply --export-cube`."
+        )
     check_files({"MODEL": source, "--photos": found}, {"--output": output, "--cube": cube})
     if output is not None:
-        _write_onnx(model, output, strength)
+        _write_onnx(model, reads_looks, output, strength)
     if cube is not None:
         _write_cube(model, cube, found or None, strength, cube_size)
 
 
-def _write_onnx(model: str, output: Path, strength: float) -> None:
+def _write_onnx(model: str, reads_looks: bool, output: Path, strength: float) -> None:
     import logging
 
     from pydpst.feedforward.export import export_onnx
     from pydpst.feedforward.export_match import export_match
+    from pydpst.feedforward.models import load_model
 
     # torch tells of its own affairs here.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning)
     with stages(1, too_large="export it on the CPU") as begin:
         begin(f"writing {output.name}")
-        if model == _MATCH:
-            export_match(output, strength=strength)
+        if reads_looks:
+            network: Any = None if model == _MATCH else load_model(model)
+            export_match(output, network, strength=strength)
         else:
             export_onnx(model, output, strength=strength)
     say(f"{output}: {output.stat().st_size / 1e6:.1f} MB")

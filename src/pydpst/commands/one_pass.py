@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,14 +43,17 @@ def restyle_file(
     save_photo(image, result, original)
 
 
-def of_model(path: Path, strength: float, device: torch.device) -> OnePass:
+def of_model(files: Sequence[Path], strength: float, device: torch.device) -> OnePass:
     """The look of a model file."""
     import pydpst
     from pydpst.feedforward.grade_net import GradeNet
+    from pydpst.reading.network import LookReader
     from pydpst.video.shot_grade import ShotGrade
     from pydpst.video.smooth_look import SteadyNetwork
 
-    network = pydpst.load_model(path).to(device)
+    network = pydpst.load_model(*files).to(device)
+    if isinstance(network, LookReader):
+        raise ValueError(f"{files[0]} reads the look of a photo; give that photo by --style.")
 
     def restyle(photo: Photo) -> Tensor:
         return pydpst.apply_model(network, photo.pixels, strength=strength).cpu()
@@ -60,19 +63,22 @@ def of_model(path: Path, strength: float, device: torch.device) -> OnePass:
     return OnePass(restyle, lambda: SteadyNetwork(network))
 
 
-def of_photo(path: Path, strength: float, device: torch.device) -> OnePass:
-    """The look of a style photo, as the network reads it beside each photo."""
+def of_photo(files: Sequence[Path], strength: float, device: torch.device) -> OnePass:
+    """The look of a style photo, as the bundled network, or that of a second file, reads it."""
     from pydpst.feedforward.grade_net import whole_net
+    from pydpst.feedforward.models import load_model
     from pydpst.photos.image import load_image
-    from pydpst.transfer.match import matched
+    from pydpst.transfer.match import check_reader, matched
     from pydpst.transfer.read_look import look_of
     from pydpst.video.shot_grade import ShotGrade
 
-    style = load_image(path, "style")
+    style = load_image(files[0], "style")
+    network = check_reader(load_model(files[1])) if len(files) > 1 else None
 
     def find(frame: Tensor) -> GradeNet:
-        return whole_net(look_of(frame, style).maps)
+        return whole_net(look_of(frame, style, network).maps)
 
-    return OnePass(
-        lambda photo: matched(photo, style, strength, device).image, lambda: ShotGrade(find)
-    )
+    def restyle(photo: Photo) -> Tensor:
+        return matched(photo, style, strength, device, network).image
+
+    return OnePass(restyle, lambda: ShotGrade(find))

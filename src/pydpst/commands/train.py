@@ -18,17 +18,42 @@ from pydpst.feedforward.training_settings import Settings
 if TYPE_CHECKING:
     from pydpst.feedforward.training import TrainingProgress
 
+# What a universal training takes of the options.
+_UNIVERSAL = {
+    "steps",
+    "seed",
+    "held_out",
+    "validate_steps",
+    "checkpoint_steps",
+    "log",
+    "license",
+}
+
 
 @takes(Settings)
 def train(
-    style: Annotated[Path, typer.Argument(metavar="STYLE", help="The photo to learn from.")],
-    photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="A folder of photos.")],
+    names: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[STYLE] PHOTOS",
+            help="The photo to learn from, unless --universal; then a folder of photos.",
+        ),
+    ],
     output: Annotated[
         Path,
         typer.Option(
             "--output", "-o", help="Where to write: MODEL.safetensors.", rich_help_panel="Output"
         ),
     ],
+    universal: Annotated[
+        bool,
+        typer.Option(
+            "--universal",
+            help="A network that reads the look of any photo, for pydpst apply MODEL --style; of "
+            "the options here it takes --steps (6000), --seed, --held-out and those of output.",
+            rich_help_panel="Network",
+        ),
+    ] = False,
     accumulate: Annotated[
         int | None, typer.Option(help="Parts of a batch; by default 1.", rich_help_panel="Limits")
     ] = None,
@@ -59,7 +84,7 @@ def train(
     ] = None,
     **options: Any,
 ) -> None:
-    """Train a network that gives photos the style of the photo STYLE."""
+    """Train a network that gives photos the style of the photo STYLE, or of any."""
     more = {
         "accumulate": accumulate,
         "validate_steps": validate_steps,
@@ -69,18 +94,25 @@ def train(
         "device": device,
     }
     arguments = given({**options, **more})
+    if len(names) != 2 - universal:
+        wanted = "--universal takes PHOTOS alone" if universal else "give STYLE and PHOTOS"
+        raise ValueError(f"{wanted}; {len(names)} given.")
+    foreign = sorted(arguments.keys() - _UNIVERSAL) if universal else []
+    if foreign:
+        raise ValueError(f"--{foreign[0].replace('_', '-')} does not go with --universal.")
+    *styles, photos = names
     from pydpst.feedforward.training_photos import find_photos
 
     logged = [] if log is None else [log / "losses.jsonl", *log.glob("step_*/*")]
     check_files(
-        {"STYLE": style, "PHOTOS": [Path(str(photo)) for photo in find_photos(photos)]},
+        {"STYLE": styles, "PHOTOS": [Path(str(photo)) for photo in find_photos(photos)]},
         {"--output": [output, output.with_suffix(".checkpoint")], "--log": logged},
     )
     start, checkpoint = time.monotonic(), output.with_suffix(".checkpoint")
     before = _changed(checkpoint)
     try:
         _train_with_progress(
-            style, photos, output=output, tensorboard=tensorboard, resume=resume, **arguments
+            names, output=output, tensorboard=tensorboard, resume=resume, **arguments
         )
     except KeyboardInterrupt:
         if resume or _changed(checkpoint) != before:
@@ -96,8 +128,8 @@ def _changed(path: Path) -> int:
     return path.stat().st_mtime_ns if path.is_file() else 0
 
 
-def _train_with_progress(style: Path, photos: Path, **arguments: Any) -> None:
-    """Calls `pydpst.train` under a progress bar; measures are printed as they come."""
+def _train_with_progress(names: list[Path], **arguments: Any) -> None:
+    """Calls `pydpst.train`, or `train_universal`, under a progress bar; says measures."""
     from rich.progress import TimeRemainingColumn
 
     import pydpst
@@ -115,14 +147,9 @@ def _train_with_progress(style: Path, photos: Path, **arguments: Any) -> None:
 
         def show(progress: TrainingProgress) -> None:
             if progress.stage == "validate":
-                values = "  ".join(
-                    f"{name} {progress.metrics[name]:.3g} "
-                    f"(linear transfer {progress.metrics['linear_' + name]:.3g})"
-                    for name in ("style_distance", "edge_ssim", "residual")
-                )
-                say(f"step {progress.done}: {values}")
+                say(f"step {progress.done}: {_measures(progress.metrics)}")
                 return
-            description = "photo" if progress.stage == "read" else "step"
+            description = "step" if progress.stage == "step" else "photo"
             losses = " ".join(f"{name} {loss:.3g}" for name, loss in progress.losses.items())
             bar.update(
                 task,
@@ -133,4 +160,16 @@ def _train_with_progress(style: Path, photos: Path, **arguments: Any) -> None:
                 losses=losses,
             )
 
-        pydpst.train(style, photos, callback=show, **arguments)
+        if len(names) == 1:
+            pydpst.train_universal(names[0], callback=show, **arguments)
+        else:
+            pydpst.train(names[0], names[1], callback=show, **arguments)
+
+
+def _measures(metrics: dict[str, float]) -> str:
+    if "error" in metrics:
+        return f"error over that of the untouched {metrics['error']:.3g}"
+    return "  ".join(
+        f"{name} {metrics[name]:.3g} (linear transfer {metrics['linear_' + name]:.3g})"
+        for name in ("style_distance", "edge_ssim", "residual")
+    )

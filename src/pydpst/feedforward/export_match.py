@@ -36,13 +36,16 @@ def _small(image: Tensor) -> Tensor:
     return (rows @ image @ columns.transpose(0, 1)).clamp(0, 1)
 
 
-def export_match(path: str | os.PathLike[str], *, strength: float = 1.0) -> None:
+def export_match(
+    path: str | os.PathLike[str], network: LookReader | None = None, *, strength: float = 1.0
+) -> None:
     """Writes ONNX: ``photo`` and ``style``, (1, 3, H, W) each in [0, 1], to ``result``.
 
     Both have any size of at least 16. Deviation from `match`: the network sees both as squares.
 
     Args:
         path: where to, ending in .onnx.
+        network: None is the bundled one.
         strength: as for `match`.
 
     Raises:
@@ -54,7 +57,7 @@ def export_match(path: str | os.PathLike[str], *, strength: float = 1.0) -> None
         for of in ("photo", "style")
     ]
     program = torch.onnx.export(
-        _StandardMatch(reader(), strength).eval(),
+        _StandardMatch(network or reader(), strength).eval(),
         (torch.rand(1, 3, 300, 400), torch.rand(1, 3, 240, 250)),
         input_names=["photo", "style"],
         output_names=["result"],

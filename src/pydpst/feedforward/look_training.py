@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from pydpst.feedforward.look_criterion import look_losses
 from pydpst.feedforward.look_pairs import look_batch
 from pydpst.feedforward.model_file import read_tensors, write_tensors
+from pydpst.feedforward.training_files import ctrl_c_later
 from pydpst.feedforward.training_photos import random_generator
 from pydpst.feedforward.training_state import (
     restore_state,
@@ -24,9 +24,7 @@ from pydpst.feedforward.training_state import (
     steps_taken,
 )
 from pydpst.losses.vgg import has_fast_bfloat16
-from pydpst.photos.writing import write_whole
 from pydpst.reading.network import LookReader
-from pydpst.regions.scene import scene_probabilities
 
 _RATE, _WARM_UP = 2e-3, 200
 # The running average of the weights is what is kept (Polyak and Juditsky 1992).
@@ -41,6 +39,7 @@ class ReaderTraining:
 
     Args:
         photos: (3, H, W), uint8; at least eight.
+        maps: for each photo the probabilities of kinds of thing, (G, h, w).
         steps: how many there will be; the learning rate falls to 0 over them.
         seed: of weights, photos, cuts and looks.
 
@@ -49,15 +48,16 @@ class ReaderTraining:
         average: the running average of its weights, which is what is kept in the end.
     """
 
-    def __init__(self, photos: Sequence[Tensor], steps: int, seed: int) -> None:
-        self.photos, self.steps, self.seed = photos, steps, seed
+    def __init__(
+        self, photos: Sequence[Tensor], maps: Sequence[Tensor], steps: int, seed: int
+    ) -> None:
+        self.photos, self.maps, self.steps, self.seed = photos, maps, steps, seed
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.network = LookReader().train()
         self.average = copy.deepcopy(self.network).eval()
         self.optimizer = torch.optim.AdamW(self.network.parameters(), _RATE, weight_decay=0.02)
         self.half = has_fast_bfloat16(torch.device("cpu"))
-        self.maps = [scene_probabilities([photo.float() / 255])[0].half() for photo in photos]
         digest = hashlib.sha256()
         for photo in photos:
             digest.update(photo.numpy().tobytes())
@@ -69,7 +69,11 @@ class ReaderTraining:
         return steps_taken(self.network, self.optimizer)
 
     def advance(self) -> dict[str, float]:
-        """Takes one step; the losses before it."""
+        """Takes one step; the losses before it.
+
+        Raises:
+            FloatingPointError: if losses or gradients are not finite; the step is not taken.
+        """
         batch = look_batch(self.photos, self.maps, self.seed, self.step)
         warm_up = min(1.0, (self.step + 1) / _WARM_UP)
         rate = _RATE * warm_up * (0.5 + 0.5 * math.cos(math.pi * self.step / self.steps))
@@ -79,10 +83,17 @@ class ReaderTraining:
         generator = random_generator(self.seed, 4, self.step)
         losses = look_losses(self.network, batch, generator, self.half)
         losses["total"].backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
-        self._follow(min(_AVERAGE, (self.step + 1) / (self.step + 20)))
-        return {name: float(value.detach()) for name, value in losses.items()}
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        told = {name: float(value.detach()) for name, value in losses.items()}
+        if not all(map(math.isfinite, [*told.values(), float(norm)])):
+            raise FloatingPointError(
+                f"the training diverged at step {self.step + 1}: its losses or gradients are not "
+                "finite; try another seed."
+            )
+        with ctrl_c_later():
+            self.optimizer.step()
+            self._follow(min(_AVERAGE, (self.step + 1) / (self.step + 20)))
+        return told
 
     @torch.no_grad()
     def _follow(self, share: float) -> None:
@@ -92,23 +103,11 @@ class ReaderTraining:
                 value.lerp_(new, 1 - share)
 
     def save(self, path: Path) -> None:
-        """Writes the checkpoint."""
+        """Writes the checkpoint; before the first step there is nothing to write."""
+        if self.step == 0:
+            return
         tensors = state_tensors(self._networks(), self.optimizer)
         write_tensors(path, tensors, "checkpoint", {"step": self.step, "training": self.identity})
-
-    def save_weights(self, path: Path) -> None:
-        """Writes the average, float16, as `reading.reader` reads it."""
-        weights = {
-            name: (x.half() if x.is_floating_point() else x).contiguous()
-            for name, x in self.average.state_dict().items()
-            if not name.endswith("num_batches_tracked")
-        }
-        about = {
-            "network": "LookReader of pydpst",
-            "made by": f"tools/train_reader.py --steps {self.steps} --seed {self.seed}",
-            "license": "as pydpst; trained on photos of several terms, see NOTICE",
-        }
-        write_whole(path, save(weights, about))
 
     def restore(self, path: Path) -> None:
         """Goes on from a checkpoint.

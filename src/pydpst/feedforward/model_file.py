@@ -17,8 +17,9 @@ from pydpst.feedforward.grade_net import GradeNet
 from pydpst.feedforward.grid import FittedGrid
 from pydpst.feedforward.networks import NETWORKS
 from pydpst.photos.writing import write_whole
+from pydpst.reading.network import LookReader
 
-_KINDS: dict[str, Any] = {**NETWORKS, "fitted": FittedGrid, "grade": GradeNet}
+_KINDS: dict[str, Any] = {**NETWORKS, "fitted": FittedGrid, "grade": GradeNet, "reader": LookReader}
 
 
 def write_tensors(
@@ -66,7 +67,8 @@ def save_model(network: nn.Module, path: str | os.PathLike[str], about: dict[str
     """Writes a network as a model file.
 
     Args:
-        network: one of `pydpst.feedforward.networks`, a `FittedGrid` or a `GradeNet`.
+        network: one of `pydpst.feedforward.networks`, a `FittedGrid`, a `GradeNet` or a
+            `LookReader`.
         path: where to.
         about: what else to keep, such as the settings of its training and a licence note; JSON.
 

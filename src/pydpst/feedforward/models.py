@@ -11,18 +11,20 @@ from pydpst.feedforward.bundled import model_path
 from pydpst.feedforward.model_file import read_model
 from pydpst.photos.decode import Source
 from pydpst.photos.image import load_image
+from pydpst.reading.network import LookReader
 from pydpst.transfer.finish import check_strength
 from pydpst.transfer.match import match
 
 
 def load_model(model: str | os.PathLike[str]) -> nn.Module:
-    """The network of a model file, for `apply_model`.
+    """The network of a model file, for `apply_model` or, if it reads looks, for `match`.
 
     Args:
-        model: the path of a file that `train` wrote, or the name of a bundled style.
+        model: the path of a file that `train` or `train_universal` wrote, or the name of a bundled
+            style.
 
     Returns:
-        The network, which maps (B, 3, H, W) to the same, on the CPU.
+        The network, on the CPU; one of `train` maps (B, 3, H, W) to the same.
 
     Raises:
         ValueError: if there is no such model, or the file is damaged, no model or of a newer
@@ -51,6 +53,8 @@ def apply_model(
     """
     check_strength(strength, 2)
     network = model if isinstance(model, nn.Module) else load_model(model)
+    if isinstance(network, LookReader):
+        raise ValueError("the network reads the look of a photo; give that photo, too, as style.")
     device = next(network.parameters()).device
     image = load_image(photo).to(device)
     result: Tensor = network(image[None])[0]
@@ -62,11 +66,12 @@ def apply_model(
 def apply(*given: nn.Module | Source, style: Source | None = None, strength: float = 1.0) -> Tensor:
     """Restyles a photo at its full resolution, in one pass.
 
-    ``apply(photo, style=other)`` gives it the look of another photo (see `match`), and
-    ``apply(model, photo)`` that of a model (see `apply_model`).
+    ``apply(photo, style=other)`` gives it the look of another photo (see `match`), as
+    ``apply(model, photo, style=other)`` does by a model that reads looks, and
+    ``apply(model, photo)`` the look of a model (see `apply_model`).
 
     Args:
-        given: the photo, as for `load_image`; before it the model, where there is no style.
+        given: the photo, as for `load_image`; before it the model.
         style: the photo whose look it gets, likewise.
         strength: as for `match` and `apply_model`.
 
@@ -76,13 +81,13 @@ def apply(*given: nn.Module | Source, style: Source | None = None, strength: flo
     Raises:
         ValueError: for arguments that are not as above.
     """
-    if len(given) != (2 if style is None else 1):
+    if not 2 - (style is not None) <= len(given) <= 2:
         raise ValueError(
             f"apply takes a model and a photo, or a photo and style; it was given {len(given)} "
             f"and {'no' if style is None else 'a'} style."
         )
-    if style is not None:
-        (photo,) = given
-        return match(photo, style, strength=strength).image  # type: ignore[arg-type]
-    model, photo = given
-    return apply_model(model, photo, strength=strength)  # type: ignore[arg-type]
+    model, photo = given if len(given) == 2 else (None, *given)
+    if style is None:
+        return apply_model(model, photo, strength=strength)  # type: ignore[arg-type]
+    network = model if model is None or isinstance(model, nn.Module) else load_model(model)  # type: ignore[arg-type]
+    return match(photo, style, strength=strength, network=network).image  # type: ignore[arg-type]

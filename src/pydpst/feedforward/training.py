@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +12,7 @@ from torch import Tensor, nn
 
 from pydpst import metrics
 from pydpst.feedforward.model_file import save_model
+from pydpst.feedforward.training_files import Saving, check_paths, check_steps
 from pydpst.feedforward.training_log import TrainingLog
 from pydpst.feedforward.training_photos import find_photos, read_photos
 from pydpst.feedforward.training_run import Processes, Run
@@ -22,11 +21,9 @@ from pydpst.ops import choose_device
 from pydpst.photos.decode import Source
 from pydpst.photos.image import load_image
 from pydpst.photos.resizing import resize
-from pydpst.photos.writing import check_output
 from pydpst.transfer.linear import transfer_color
 from pydpst.transfer.options import takes
 
-_CHECKPOINT_SECONDS = 60.0
 # Photos held out are spread over the list, this many apart at least.
 _TRAINED_FOR_EACH_HELD_OUT = 4
 
@@ -36,12 +33,12 @@ class TrainingProgress:
     """What a callback is told: while photos are read, after each step and each validation.
 
     Attributes:
-        stage: "read", "step" or "validate".
-        done: photos read, or steps done.
+        stage: "read", "look" (only `train_universal` looks what photos show), "step" or "validate".
+        done: photos read or looked at, or steps done.
         total: of how many.
         losses: of the step, and their weighted sum, total.
-        metrics: of the validation: style_distance, edge_ssim and residual, means over the photos
-            held out, and the same of the linear colour transfer as linear_….
+        metrics: of the validation; of `train`: style_distance, edge_ssim and residual, means over
+            the photos held out, and the same of the linear colour transfer as linear_….
     """
 
     stage: str
@@ -103,18 +100,18 @@ def train(
     processes = Processes(choose_device(device))
     settings = Settings(**options).on(processes.device)
     per_part = processes.share(settings.batch, accumulate)
-    for name, every in (("checkpoint", checkpoint_steps), ("validate", validate_steps)):
-        if every is not None and every < 1:
-            raise ValueError(f"{name}_steps is {every}; it must be a whole number of at least 1.")
-    checkpoint = _check_paths(output, log, tensorboard, resume)
+    check_steps(checkpoint_steps=checkpoint_steps, validate_steps=validate_steps)
+    checkpoint = check_paths(output, log, tensorboard, resume)
     tell = callback or (lambda progress: None)
     example = resize(load_image(style, "style"), settings.size)
-    training, validation = _read(photos, settings, tell)
+    found = read_all(photos, settings.size, tell)
+    training, held = hold_out(found, settings.held_out)
+    validation = [resize(photo.float() / 255, settings.size) for photo in held]
     run = Run(settings, example, training, processes, per_part, accumulate)
     if resume and checkpoint is not None:
         run.restore(checkpoint)
     records = TrainingLog(log if processes.first else None, tensorboard, run.step)
-    saving = _Saving(run, checkpoint if processes.first else None, checkpoint_steps)
+    saving = Saving(run, checkpoint if processes.first else None, checkpoint_steps)
     every = validate_steps or max(1, settings.steps // 5)
     try:
         for losses in run.steps():
@@ -139,67 +136,33 @@ def train(
     return network
 
 
-class _Saving:
-    """When a run's checkpoint is written: every so many steps, and every minute."""
-
-    def __init__(self, run: Run, path: Path | None, steps: int) -> None:
-        self._run, self._path, self._steps = run, path, steps
-        self._last = time.monotonic()
-
-    def if_due(self) -> None:
-        late = time.monotonic() - self._last > _CHECKPOINT_SECONDS
-        if late or self._run.step % self._steps == 0:
-            self.now()
-
-    def now(self) -> None:
-        if self._path is not None:
-            self._run.save(self._path)
-            self._last = time.monotonic()
-
-
-def _read(
+def read_all(
     photos: str | os.PathLike[str] | Sequence[Source],
-    settings: Settings,
+    size: int,
     tell: Callable[[TrainingProgress], None],
-) -> tuple[list[Tensor], list[Tensor]]:
-    """The photos to train on, and those to validate with."""
+) -> list[Tensor]:
+    """The photos that can be read, (3, H, W), uint8, as `training_photos.read_photos` has them.
+
+    Raises:
+        ValueError: if there are none.
+    """
     chosen = find_photos(photos)
     read = []
-    for number, photo in enumerate(read_photos(chosen, settings.size), start=1):
+    for number, photo in enumerate(read_photos(chosen, size), start=1):
         read.append(photo)
         tell(TrainingProgress("read", number, len(chosen), {}, {}))
     found = [photo for photo in read if photo is not None]
-    return _hold_out(found, settings.held_out, settings.size)
-
-
-def _check_paths(
-    output: str | os.PathLike[str] | None,
-    log: str | os.PathLike[str] | None,
-    tensorboard: bool,
-    resume: bool,
-) -> Path | None:
-    """The checkpoint's path, after a look at all paths."""
-    if tensorboard and log is None:
-        raise ValueError("tensorboard is on, but there is no log folder; give one.")
-    if output is None:
-        if resume:
-            raise ValueError("resume is on, but there is no output whose checkpoint it could be.")
-        return None
-    path = check_output(output, (".safetensors",))
-    checkpoint = check_output(path.with_suffix(".checkpoint"), (".checkpoint",))
-    if resume and not checkpoint.is_file():
-        raise ValueError(f"there is no checkpoint {checkpoint} to resume from; start without.")
-    return checkpoint
-
-
-def _hold_out(photos: list[Tensor], count: int, size: int) -> tuple[list[Tensor], list[Tensor]]:
-    """The photos to train on, uint8, and those to validate with, in [0, 1], at the size."""
-    if not photos:
+    if not found:
         raise ValueError("none of the photos can be read; give at least one that can.")
+    return found
+
+
+def hold_out(photos: Sequence[Tensor], count: int) -> tuple[list[Tensor], list[Tensor]]:
+    """The photos to train on, and so many to validate with, spread over the list."""
     count = min(count, len(photos) // (1 + _TRAINED_FOR_EACH_HELD_OUT))
     held = {(2 * i + 1) * len(photos) // (2 * count) for i in range(count)}
     training = [photo for i, photo in enumerate(photos) if i not in held]
-    return training, [resize(photos[i].float() / 255, size) for i in sorted(held)]
+    return training, [photos[i] for i in sorted(held)]
 
 
 @torch.no_grad()

@@ -5,14 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import signal
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -23,6 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from pydpst.feedforward.criterion import Criterion
 from pydpst.feedforward.model_file import read_tensors, write_tensors
 from pydpst.feedforward.networks import NETWORKS
+from pydpst.feedforward.training_files import ctrl_c_later
 from pydpst.feedforward.training_photos import sample, step_shape
 from pydpst.feedforward.training_settings import Settings
 from pydpst.feedforward.training_state import (
@@ -36,22 +33,6 @@ _WARM_UP = 50
 _LEARNING_RATE = {"grid": 1.5e-3, "transformer": 1e-3}
 # Of a grid's guide, which moves every pixel's transform at once, and of what all grids share.
 _RATES = {"mix": 0.3, "knots": 0.3, "slopes": 0.3, "offset": 0.3, "common": 4.0}
-
-
-@contextmanager
-def _ctrl_c_later() -> Iterator[None]:
-    """What is done whole or not at all: Ctrl-C counts when it is over."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[tuple[int, FrameType | None]] = []
-    handler = signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    if came and callable(handler):
-        handler(*came[0])
 
 
 class Processes:
@@ -180,7 +161,7 @@ class Run:
                 f"the training diverged at step {self.step + 1}: its losses ({words}) or gradients "
                 "are not finite; give smaller weights."
             )
-        with _ctrl_c_later():
+        with ctrl_c_later():
             self.optimizer.step()
         return told
 

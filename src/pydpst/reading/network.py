@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -53,6 +54,9 @@ class LookReader(nn.Module):
     from cells of its luminance. What comes out is how much to trust the linear map between the
     regions' colours (Pitié and Kokaram 2007) at that luminance, and what to add.
     """
+
+    # There is one kind; a model file says so.
+    settings: ClassVar[dict[str, Any]] = {}
 
     def __init__(self) -> None:
         super().__init__()

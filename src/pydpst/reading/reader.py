@@ -24,6 +24,7 @@ def read_looks(
     style: Tensor,
     masks: Tensor | None = None,
     style_masks: Tensor | None = None,
+    network: LookReader | None = None,
 ) -> Tensor:
     """The maps that give a photo, or regions of it, the look of another.
 
@@ -32,11 +33,12 @@ def read_looks(
         style: (3, H', W'), likewise.
         masks: (R, H, W), in [0, 1], the content's regions; None is the whole photo.
         style_masks: (R, H', W'), what each takes the look of.
+        network: None is the bundled one.
 
     Returns:
         (R, 8, 12), float32, on the content's device, as `ops.grade_apply` takes them.
     """
-    network = reader().to(content.device)
+    network = (network or reader()).to(content.device)
     of_content, shares = _read(network, content, masks)
     of_style, style_shares = _read(network, style, style_masks)
     regions = len(shares)
@@ -68,7 +70,7 @@ def reader() -> LookReader:
     network = LookReader()
     weights = {name: x.float() for name, x in load_file(_FILE).items()}
     counters = {name for name in network.state_dict() if name.endswith("num_batches_tracked")}
-    if network.state_dict().keys() - counters != weights.keys():
+    if network.state_dict().keys() - counters != weights.keys() - counters:
         raise RuntimeError(f"{_FILE.name} is of another version of pydpst; install pydpst anew.")
     network.load_state_dict(weights, strict=False)
     return network.eval()

@@ -6,13 +6,14 @@ import os
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pydpst.ops import choose_device
 from pydpst.photos.decode import Source
 from pydpst.photos.image import load_image
 from pydpst.photos.photo import Photo, open_photo, save_photo
 from pydpst.photos.resizing import resize
+from pydpst.reading.network import LookReader
 from pydpst.transfer.cube import check_cube_size, identity_cube, write_cube
 from pydpst.transfer.export_look import table_of
 from pydpst.transfer.finish import check_strength
@@ -63,6 +64,7 @@ def match(
     style: Source,
     *,
     strength: float = 1.0,
+    network: nn.Module | None = None,
     device: str | torch.device | None = None,
 ) -> Match:
     """Gives a photo the look of another, as a network reads it, in one pass.
@@ -74,23 +76,42 @@ def match(
         photo: a path, PIL image, array or tensor, as for `load_image`.
         style: the photo whose look it gets, likewise.
         strength: 0 leaves the photo as it is, 1 is the network's look; what lies between is mixed.
+        network: what `train_universal` gave, or `load_model` of its file; None is the bundled one.
         device: such as "cpu" or "cuda"; None is the GPU if there is one.
 
     Returns:
         The photo with that look, and the grade.
 
     Raises:
-        ValueError: for a photo or strength that is not as above.
+        ValueError: for a photo, strength or network that is not as above.
     """
     check_strength(strength)
     original = open_photo(photo, "photo")
-    return matched(original, load_image(style, "style"), strength, choose_device(device))
+    example, on = load_image(style, "style"), choose_device(device)
+    return matched(original, example, strength, on, check_reader(network))
 
 
-def matched(photo: Photo, style: Tensor, strength: float, device: torch.device) -> Match:
+def check_reader(network: nn.Module | None) -> LookReader | None:
+    """A network that reads looks, as it is.
+
+    Raises:
+        ValueError: for a network of another kind.
+    """
+    if network is None or isinstance(network, LookReader):
+        return network
+    raise ValueError("the network has one style of its own; give one of train --universal.")
+
+
+def matched(
+    photo: Photo,
+    style: Tensor,
+    strength: float,
+    device: torch.device,
+    network: LookReader | None = None,
+) -> Match:
     """As `match`, of photos that are read already."""
     content = resize(photo.pixels, READ_SIZE).to(device)
-    grade = look_of(content, style)
+    grade = look_of(content, style, network)
     one = torch.ones_like(content[:1])
 
     def everywhere(strip: Tensor, top: int) -> Tensor:

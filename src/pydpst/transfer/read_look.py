@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pydpst.photos.resizing import resize
 from pydpst.reading.correspondences import Correspondences, correspondences
+from pydpst.reading.network import LookReader
 from pydpst.reading.reader import read_looks
 from pydpst.transfer.grade import Grade, knot_weights
 from pydpst.transfer.grade_costs import held_back
@@ -24,10 +25,13 @@ _KEEP, _ROUGH, _RIDGE = 0.005, 0.01, 1e-3
 _PIXELS = 4096
 
 
-def look_of(photo: Tensor, style: Tensor) -> Grade:
-    """The grade, of one region, that gives a photo (3, H, W) in [0, 1] the look of another."""
+def look_of(photo: Tensor, style: Tensor, network: LookReader | None = None) -> Grade:
+    """The grade, of one region, that gives a photo (3, H, W) in [0, 1] the look of another.
+
+    By the bundled network, or by another that `pydpst.train_universal` gave.
+    """
     content, wanted = (resize(x, READ_SIZE).to(photo.device) for x in (photo, style))
-    maps = held_back(read_looks(content, wanted)[0], content)
+    maps = held_back(read_looks(content, wanted, network=network)[0], content)
     found = correspondences(content, wanted)
     return Grade((maps if found is None else agreeing(maps, content, found))[None, None])
 
