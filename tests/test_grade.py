@@ -6,8 +6,10 @@ import torch
 from pydpst.losses.content import CONTENT_LAYERS
 from pydpst.losses.style import STYLE_LAYERS
 from pydpst.losses.vgg import VGGFeatures
+from pydpst.photos.image import load_image
+from pydpst.photos.resizing import resize
 from pydpst.transfer.grade import KNOTS, Grade, knot_weights
-from pydpst.transfer.grade_costs import GradeCosts, flat_noise, held_back
+from pydpst.transfer.grade_costs import BlackPoint, GradeCosts, flat_noise, held_back
 from pydpst.transfer.grade_maps import RegionMaps, knot_colors
 from pydpst.transfer.grade_search import find_grade
 from pydpst.transfer.look import Look
@@ -174,3 +176,27 @@ def test_a_grade_is_held_back_where_it_turns_light_to_dark_or_lifts_noise() -> N
         greys, torch.ones(1, 1, 8)
     )
     assert (rendered.mean((0, 1)).diff() > 0).all()
+
+
+def test_blacks_may_be_as_light_as_those_of_the_style_and_no_lighter() -> None:
+    content = torch.linspace(0, 1, 40).expand(3, 20, 40)
+    black, hazy = content, 0.3 + 0.7 * content
+    veiled = 0.2 + 0.8 * content
+    assert BlackPoint(content, black)(content) == 0
+    assert BlackPoint(content, black)(veiled) > 0.02
+    assert BlackPoint(content, hazy)(veiled) == 0
+    # What was light may become lighter.
+    assert BlackPoint(content, black)(content.sqrt().where(content > 0.2, content)) == 0
+
+
+def test_a_style_region_without_black_lays_no_veil(vgg, city_day, city_night) -> None:
+    """A city by night is to look like the sky by day; 0.73 without the cost of blacks."""
+    content, style = (resize(load_image(path), 96) for path in (city_night, city_day))
+    everywhere, sky = torch.ones_like(content[:1]), torch.zeros_like(style[:1])
+    sky[:, : style.shape[1] // 4] = 1
+    weights = Look().weights()
+    for grade, _ in find_grade(content, style, everywhere, sky, vgg, weights=weights):
+        result = grade.apply(content, everywhere)
+    dark = content.mean(0) < content.mean(0).quantile(0.1)
+    assert result[:, dark].mean() < 0.45
+    assert result[:, ~dark].mean() > 0.6

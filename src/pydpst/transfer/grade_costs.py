@@ -27,6 +27,8 @@ _LEAST_STRETCH = -0.15
 _UNSEEN = 0.01
 # A style this green has green of its own.
 _GREEN = 0.05
+# A photo's black is darker than all but this share of it; what is lighter by so much is not black.
+_DARKEST, _BLACK_RANGE = 0.01, 0.12
 
 
 class GradeCosts:
@@ -236,6 +238,29 @@ class GreenCast:
         red, green, blue = image.unbind()
         # What is bluer than green is not greenish, whatever the red.
         return (green - blue) - (self._hue * (red - blue)).clamp_min(0)
+
+
+class BlackPoint:
+    """Keeps blacks black, unless the style has none.
+
+    A region of the style may have no black where the content's has: a lawn for a crowd, say. To
+    lift the content's would lay a veil over it.
+
+    Args:
+        content: (3, H, W) in [0, 1].
+        style: (3, H', W') in [0, 1].
+    """
+
+    def __init__(self, content: Tensor, style: Tensor) -> None:
+        own = content.mean(0)
+        black, theirs = (x.mean(0).flatten().quantile(_DARKEST) for x in (content, style))
+        weight = (1 - (own - black) / _BLACK_RANGE).clamp(0, 1)
+        self._weight = weight / weight.sum()
+        self._most = own + (theirs - black).clamp_min(0) + _UNSEEN
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """The cost of what the content has become, (3, H, W): a scalar."""
+        return (self._weight * (image.mean(0) - self._most).clamp_min(0).square()).sum()
 
 
 def _green_of(image: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from pydpst.photos.resizing import resize
 from pydpst.transfer.descent import Descent
 from pydpst.transfer.full_size import Colours, graded
 from pydpst.transfer.grade import Grade, identity_maps
-from pydpst.transfer.grade_costs import GradeCosts, GreenCast
+from pydpst.transfer.grade_costs import BlackPoint, GradeCosts, GreenCast
 from pydpst.transfer.grade_maps import RegionMaps
 from pydpst.transfer.look import INITS, Look
 from pydpst.transfer.matches import Matches, find_matches
@@ -41,6 +41,7 @@ _COSTS = {
     "noise": 1.0,
     "green": 10.0,
     "overshoot": 10.0,
+    "blacks": 5.0,
     "matches": 20000.0,
 }
 # A level's shorter side, at least: the deepest layer halves it four times.
@@ -254,6 +255,7 @@ class Objective:
         self._matches = matches
         self._weights = {**weights, **_COSTS}
         self._green = GreenCast(maps.start, *sample, *style_sample)
+        self._blacks = BlackPoint(sample[0], style_sample[0])
 
     def __call__(self, theta: Tensor) -> dict[str, Tensor]:
         """The losses, and their weighted sum with the costs as total."""
@@ -264,6 +266,7 @@ class Objective:
         pixels, masks = self._sample
         colors = grade_apply(maps[None], masks[None], pixels[None])[0]
         costs["green"] = self._green(colors)
+        costs["blacks"] = self._blacks(colors)
         costs["overshoot"] = (colors - colors.clamp(0, 1)).square().mean()
         if self._matches is not None:
             costs["matches"] = self._matches.loss(maps)
