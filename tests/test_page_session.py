@@ -22,6 +22,8 @@ from pydpst.page.photo_tab import _how_far
 from pydpst.page.runs import Extras, Outcome, Preview
 from pydpst.page.session import Session
 from pydpst.photos.image import load_image
+from pydpst.regions.mask_colors import NAMED_COLORS
+from pydpst.regions.masks import Regions
 
 OPTIONS = {"method": "grade", "size": 160, "steps": 3}
 
@@ -115,6 +117,20 @@ def test_a_match_is_changed(session: Session) -> None:
     assert session.merge(["sky", other]).partner_names() == {"sky": "sky", **rest}
     with pytest.raises(ValueError, match="sky cannot be styled after moon"):
         session.match("sky", "moon")
+
+
+def test_what_is_undecided_is_shown_in_a_mixture_of_colours(session: Session) -> None:
+    session.take("style", session.photos["content"].path)
+    photo = load_image(session.photos["content"].shown)
+    labels = torch.zeros(photo.shape[1:], dtype=torch.int64)
+    labels[:, ::2] = 1
+    mixed = torch.tensor([0.25, 0.75])[:, None, None].expand(2, 8, 16)
+    session.regions = Regions(labels, labels, ["sky", "water"], 2, (mixed, mixed))
+    colors = [torch.tensor(NAMED_COLORS[name]) for name in session.regions.names]
+    tint = (0.25 * colors[0] + 0.75 * colors[1])[:, None, None]
+    want = (0.5 * (photo.mean(0) * 255 + tint)).permute(1, 2, 0)
+    for overlay in session.overlays():
+        np.testing.assert_allclose(overlay, want, atol=1)
 
 
 def test_the_look_is_tables_and_masks(session: Session) -> None:

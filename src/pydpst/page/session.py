@@ -174,13 +174,18 @@ class Session:
         return self.regions
 
     def overlays(self) -> list[np.ndarray[Any, Any]]:
-        """Content and style, grey and tinted by region: (h, w, 3), uint8."""
+        """Content and style, grey and tinted by region: (h, w, 3), uint8.
+
+        Where a pixel belongs to several regions, it has a mixture of their colours.
+        """
         if self.regions is None:
             return []
-        masks = self.regions.hard_masks()
+        photos, names = self._pair(), self.regions.names
+        # Where the regions are, not what they are styled after.
+        masks = replace(self.regions, styled_after=()).masks(photos[0], photos[1])
         tinted = [
-            overlay_regions(photo, mask, self.regions.names)
-            for photo, mask in zip(self._pair(), masks, strict=True)
+            overlay_regions(photo, mask, names[: len(mask)])
+            for photo, mask in zip(photos, masks, strict=True)
         ]
         return [(image * 255).round().byte().permute(1, 2, 0).numpy() for image in tinted]
 
