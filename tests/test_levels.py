@@ -272,6 +272,53 @@ def test_gamma_of_a_grey_png(tmp_path: Path) -> None:
     torch.testing.assert_close(photo.pixels, grey.expand(3, -1, -1), rtol=0, atol=2e-3)
 
 
+def with_curve(path: Path, levels: Array, curves: Array, **options: Any) -> Path:
+    """A TIFF whose levels have the linear light of curves (n) or (3, n) in [0, 1]."""
+    table = np.rint(curves.reshape(-1) * 65535).astype(np.uint16)
+    return write(path, levels, extratags=[(301, 3, table.size, table, True)], **options)
+
+
+def test_the_transfer_function_of_tiff(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 1, 65536)
+    levels = np.rint(linear_of(RGB).permute(1, 2, 0).numpy() * 65535).astype(np.uint16)
+    path = with_curve(tmp_path / "linear.tif", levels, ramp, photometric="rgb")
+    photo = pydpst.open_photo(path)
+    torch.testing.assert_close(photo.pixels, RGB, rtol=0, atol=2e-3)
+    pydpst.save_photo(photo.pixels, tmp_path / "again.tif", like=photo)
+    np.testing.assert_allclose(tifffile.imread(tmp_path / "again.tif"), levels, atol=2)
+    grey = np.rint(linear_of(torch.from_numpy(GREY / 255)).numpy() * 65535).astype(np.uint16)
+    path = with_curve(tmp_path / "grey.tif", grey, ramp, photometric="minisblack")
+    want = torch.from_numpy(GREY / 255).float().expand(3, -1, -1)
+    torch.testing.assert_close(pydpst.load_image(path), want, rtol=0, atol=2e-3)
+
+
+def test_a_transfer_function_for_each_channel(tmp_path: Path) -> None:
+    gammas = np.array([1.0, 1.8, 3.0])[:, None]
+    curves = np.linspace(0, 1, 256) ** gammas
+    path = with_curve(tmp_path / "a.tif", LAKE, curves, photometric="rgb")
+    linear = (torch.from_numpy(LAKE / 255) ** torch.from_numpy(gammas[:, 0])).permute(2, 0, 1)
+    torch.testing.assert_close(pydpst.load_image(path), srgb_of(linear).float(), rtol=0, atol=3e-3)
+
+
+def test_a_transfer_function_that_says_nothing_new(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 1, 256)
+    for name, curve in (("2.2", ramp**2.2), ("sRGB", linear_of(torch.from_numpy(ramp)).numpy())):
+        photo = pydpst.open_photo(with_curve(tmp_path / f"{name}.tif", LAKE, curve))
+        assert photo.profile is None
+        assert torch.equal(photo.pixels, RGB)
+    for curve, said in (
+        (ramp[:200], "TransferFunction of a wrong length"),
+        (1 - ramp, "impossible TransferFunction"),
+        (0 * ramp, "impossible TransferFunction"),
+    ):
+        path = with_curve(tmp_path / "a.tif", LAKE, curve)
+        with pytest.warns(UserWarning, match=said):
+            assert torch.equal(pydpst.load_image(path), RGB)
+    icc = imagecodecs.cms_profile("srgb")
+    path = with_curve(tmp_path / "icc.tif", LAKE, ramp, iccprofile=icc)
+    assert torch.equal(pydpst.load_image(path), RGB), "a profile counts before it"
+
+
 def test_hdr_is_refused_and_unknown_codes_are_told_of(tmp_path: Path) -> None:
     path = png_with(tmp_path / "a.png", RGB, (b"cICP", bytes((9, 16, 0, 1))))
     with pytest.raises(ValueError, match=r"is HDR \(PQ\), which is not read"):

@@ -93,6 +93,20 @@ def test_style_loss_is_one_on_the_content_and_zero_on_the_style() -> None:
     assert loss(style).item() == pytest.approx(0, abs=1e-9)
 
 
+def test_regions_may_take_the_style_of_one_place() -> None:
+    style, left, all_of_it = features(20), halves()[:1], torch.ones(1, 32, 48)
+    thirds = torch.zeros(3, 32, 48)
+    for third in range(3):
+        thirds[third, :, 16 * third : 16 * (third + 1)] = 1
+    loss = StyleLoss(features(0), style, thirds, torch.cat([left, left, all_of_it]))
+    for layer, targets in loss.targets.items():
+        want, _ = RegionPixels(halves(), style[layer]).gram_matrices(style[layer])
+        torch.testing.assert_close(targets[0], want)
+        torch.testing.assert_close(targets[1], want)
+        (want,) = RegionPixels(all_of_it, style[layer]).gram_matrices(style[layer])
+        torch.testing.assert_close(targets[2], want)
+
+
 def test_style_loss_for_another_content_is_that_of_its_own() -> None:
     content, other, style, result = (features(seed) for seed in (0, 40, 9, 20))
     loss = StyleLoss(content, style, halves(), halves())

@@ -214,6 +214,10 @@ def test_painted_regions_count(visit: Callable[[], Any], photos: Path) -> None:
     begin(page, photos, "city_day.jpg", "city_night.jpg", 240, 5)
     # The sky stays as it is, and so does what is painted with the first colour, which is the sky's.
     set_number(page, re.compile("Strength of sky"), 0)
+    # What a region is styled after is a choice.
+    page.get_by_label("Building is styled after").click()
+    page.get_by_role("option", name="the whole style photo").click()
+    page.get_by_text("after the whole style photo, as you chose").wait_for()
     canvas = page.locator("#content-regions canvas").first
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()

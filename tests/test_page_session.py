@@ -17,9 +17,13 @@ from pydpst.transfer import planning
 
 pytest.importorskip("gradio", reason="the page needs gradio")
 
+from pydpst.page.matching import chooser_of, chosen, told
 from pydpst.page.photo_tab import _how_far
 from pydpst.page.runs import Extras, Outcome, Preview
 from pydpst.page.session import Session
+from pydpst.photos.image import load_image
+from pydpst.regions.mask_colors import NAMED_COLORS
+from pydpst.regions.masks import Regions
 
 OPTIONS = {"method": "grade", "size": 160, "steps": 3}
 
@@ -54,7 +58,7 @@ def run_of(session: Session, **shares: float) -> tuple[Outcome, Extras]:
     return outcome, extras
 
 
-@pytest.mark.parametrize("kind", ["found", "painted", "masks"])
+@pytest.mark.parametrize("kind", ["found", "painted", "matched", "masks"])
 def test_the_recipe_gives_the_same_again(
     kind: str, session: Session, home: Path, tmp_path: Path, run: Run
 ) -> None:
@@ -64,6 +68,8 @@ def test_the_recipe_gives_the_same_again(
     regions, _ = session.find_regions()
     if kind == "painted":
         session.merge(regions.names[:2])
+    if kind == "matched":
+        session.match(regions.names[0], None)
     (tmp_path / "elsewhere").mkdir()
     outcome, extras = run_of(session)
     with ZipFile(extras.recipe) as pack:
@@ -79,8 +85,52 @@ def test_the_recipe_gives_the_same_again(
         np.asarray(Image.open(path), float) for path in (tmp_path / "again.png", outcome.path)
     )
     # What was painted has no file until it is packed, and counts as found until then.
-    assert np.abs(again - first).mean() < (6 if kind == "painted" else 0.01)
+    assert np.abs(again - first).mean() < (6 if kind in ("painted", "matched") else 0.01)
     assert np.abs(np.asarray(Image.open(content), float) - first).mean() > 20
+
+
+def test_a_match_is_changed(session: Session) -> None:
+    regions, _ = session.find_regions()
+    sky = regions.names.index("sky")
+    other = next(name for name in regions.names if name != "sky")
+    assert "% sure" in chooser_of(regions, "sky")["info"]
+    before = np.asarray(Image.open(run_of(session)[0].path), float)
+    changed = session.match("sky", other)
+    shown = chooser_of(changed, "sky")
+    assert [value for _, value in shown["choices"]] == [*regions.names, "the whole style photo"]
+    assert (shown["value"], shown["info"], shown["visible"]) == (other, "as you chose", True)
+    assert not chooser_of(changed, "vehicle")["visible"]
+    assert "as you chose" in told(changed)
+    outcome, extras = run_of(session)
+    with ZipFile(extras.recipe) as pack:
+        rows = {row["name"]: row for row in json.loads(pack.read("regions.json"))["regions"]}
+    assert rows["sky"]["styled_after"] == other
+    after = np.asarray(Image.open(outcome.path), float)
+    of_sky = [x[regions.content == sky].mean(0) for x in (before, after)]
+    example = load_image(session.photos["style"].shown)
+    wanted = example[:, regions.style == regions.names.index(other)].mean(1).numpy() * 255
+    apart = [np.abs(color - wanted).mean() for color in of_sky]
+    assert apart[1] < 0.5 * apart[0], "as the chosen region, and was not before"
+    assert session.match("sky", "sky").partner_names() == regions.partner_names()
+    session.match(other, chosen("the whole style photo"))
+    rest = {name: name for name in regions.names if name not in ("sky", other)}
+    assert session.merge(["sky", other]).partner_names() == {"sky": "sky", **rest}
+    with pytest.raises(ValueError, match="sky cannot be styled after moon"):
+        session.match("sky", "moon")
+
+
+def test_what_is_undecided_is_shown_in_a_mixture_of_colours(session: Session) -> None:
+    session.take("style", session.photos["content"].path)
+    photo = load_image(session.photos["content"].shown)
+    labels = torch.zeros(photo.shape[1:], dtype=torch.int64)
+    labels[:, ::2] = 1
+    mixed = torch.tensor([0.25, 0.75])[:, None, None].expand(2, 8, 16)
+    session.regions = Regions(labels, labels, ["sky", "water"], 2, (mixed, mixed))
+    colors = [torch.tensor(NAMED_COLORS[name]) for name in session.regions.names]
+    tint = (0.25 * colors[0] + 0.75 * colors[1])[:, None, None]
+    want = (0.5 * (photo.mean(0) * 255 + tint)).permute(1, 2, 0)
+    for overlay in session.overlays():
+        np.testing.assert_allclose(overlay, want, atol=1)
 
 
 def test_the_look_is_tables_and_masks(session: Session) -> None:

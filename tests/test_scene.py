@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,13 @@ from PIL import Image
 from safetensors import safe_open
 
 import pydpst
+from pydpst.photos.image import save_image
 from pydpst.photos.resizing import resize
 from pydpst.regions import scene
 from pydpst.regions.labels import MaskPair, label_maps
 from pydpst.regions.mask_colors import NAMED_COLORS, SCENE_NAMES, label_image
-from pydpst.regions.masks import Regions
-from pydpst.regions.names_file import read_names
+from pydpst.regions.masks import WHOLE_STYLE, Regions
+from pydpst.regions.names_file import names_json, read_names
 from pydpst.regions.pairing import NEAREST, Match, Seen, pair_groups, present
 from pydpst.regions.plain import plain_background
 from pydpst.regions.scene import GROUPS, scene_probabilities, seen_size
@@ -230,6 +232,7 @@ def test_label_maps_keep_their_names(
         '{"regions": [{"name": "sky"}]}',
         '{"regions": [{"name": "a", "color": "red"}]}',
         '{"regions": [{"name": "a", "color": "#000000"}, {"name": "a", "color": "#ffffff"}]}',
+        '{"regions": [{"name": "a", "color": "#000000", "styled_after": "b"}]}',
     ],
 )
 def test_wrong_names_of_regions_are_one_sentence(tmp_path: Path, text: str) -> None:
@@ -258,6 +261,17 @@ def test_what_is_painted_gets_the_name_of_its_colour(
     with pytest.warns(UserWarning, match="in the content mask only"):
         _, alone = painted(regions, [layers[0], None])
     assert alone == ["ground"]
+    first, second = regions.names[:2]
+    matched = regions.rematched({first: None, second: first})
+    assert painted(matched, layers)[0].partner_names() == {
+        **matched.partner_names(),
+        "ground": "ground",
+    }
+    layers[1][:] = (*NAMED_COLORS[second], 255)
+    with pytest.warns(UserWarning, match="in the content mask only"):
+        found, alone = painted(matched, [layers[0], layers[1]])
+    assert first in alone
+    assert found.partner_names() == {second: second}, "there is nothing else left"
 
 
 def test_every_colour_is_read_as_its_name() -> None:
@@ -312,6 +326,58 @@ def test_regions_can_be_merged(cities: tuple[torch.Tensor, torch.Tensor]) -> Non
         torch.testing.assert_close(masks.sum(0), torch.ones(photo.shape[-2:]))
     with pytest.raises(ValueError, match="the regions to merge are sky"):
         regions.merged(["sky"])
+
+
+def test_matches_can_be_changed(cities: tuple[torch.Tensor, torch.Tensor]) -> None:
+    regions = find_regions(*cities)
+    sky, other, *_ = sorted(regions.names, key=lambda name: name != "sky")
+    mine, theirs = regions.masks(*cities)
+    changed = regions.rematched({sky: other, other: None})
+    same, after = changed.masks(*cities)
+    assert torch.equal(same, mine)
+    assert torch.equal(after[regions.names.index(sky)], theirs[regions.names.index(other)])
+    assert (after[regions.names.index(other)] == 1).all()
+    assert changed.rematched({sky: sky, other: other}).styled_after == ()
+    for name, partner in (("moon", sky), (sky, "moon")):
+        with pytest.raises(ValueError, match="cannot be styled after"):
+            regions.rematched({name: partner})
+
+
+def test_merging_keeps_changed_matches() -> None:
+    labels = torch.tensor([[0, 1, 2, 3]])
+    regions = Regions(labels, labels, ["a", "b", "c", "d"], 4)
+    changed = regions.rematched({"a": "c", "b": None, "d": "b"})
+    merged = changed.merged(["d", "b"])
+    assert merged.names == ["a", "c", "d"]
+    assert merged.partners == (1, 1, 2)
+    assert changed.merged(["b", "c"]).partners == (1, WHOLE_STYLE, 1)
+
+
+def test_changed_matches_are_kept_beside_label_maps(tmp_path: Path) -> None:
+    labels = torch.arange(4).repeat_interleave(16)[None].repeat(32, 1)
+    names = ["sky", "water", "ground", "person"]
+    regions = Regions(labels, labels, names, 4)
+    changed = regions.rematched({"sky": "water", "ground": None})
+    for role in ("content", "style"):
+        save_image(label_image(labels, names), tmp_path / f"{role}.png")
+    written = tmp_path / "regions.json"
+    written.write_text(names_json(changed))
+    photo, maps = torch.zeros(3, 32, 64), MaskPair(tmp_path / "content.png", tmp_path / "style.png")
+    back = label_maps(photo, photo, maps)
+    assert back.partner_names() == {
+        "sky": "water",
+        "water": "water",
+        "ground": None,
+        "person": "person",
+    }
+    assert "styled_after" not in names_json(regions)
+    dry = torch.where(labels == names.index("water"), 0, labels)
+    save_image(label_image(dry, names), tmp_path / "style.png")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        back = label_maps(photo, photo, maps)
+    assert any("sky cannot be styled after water" in str(told.message) for told in caught)
+    assert back.partner_names() == {"sky": "sky", "ground": None, "person": "person"}
 
 
 def test_merging_keeps_what_belongs_to_none_and_to_the_content_alone() -> None:

@@ -24,6 +24,13 @@ def test_more_steps_than_planned_leave_nothing() -> None:
     assert [left.after_step(now) for now in (0, 1, 2, 3)] == [None, 0.5, 0.5, 0.5]
 
 
+def test_what_follows_the_steps_is_slow_where_they_are() -> None:
+    for seconds, after in ((0.1, 3), (10, 20)):
+        left = TimeLeft([(1, 2)], afterwards=3, work_afterwards=2)
+        left.after_step(0)
+        assert left.after_step(seconds) == pytest.approx(after)
+
+
 def test_a_run_tells_how_long_it_takes() -> None:
     photo = Tensor(3, 32, 48).uniform_()
     told: list[float | None] = []

@@ -117,6 +117,20 @@ def test_output_folders_that_are_none(kind: str, run: Run, small_photo: Path) ->
         assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["content.png", "style.png", "regions.json"])
+def test_label_maps_do_not_replace_what_is_no_file(
+    name: str, run: Run, small_photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = small_photo.parent / "maps"
+    folder.mkdir()
+    os.mkfifo(folder / name)
+    monkeypatch.setattr("pydpst.transfer.pair.find_regions", lambda *_: pytest.fail("it began"))
+    code, said = run("segment", small_photo, small_photo, "-o", folder)
+    assert code == 2
+    assert f"{name} is no regular file" in said
+    assert os.listdir(folder) == [name]
+
+
 def test_a_training_does_not_replace_what_is_no_file(run: Run, small_photo: Path) -> None:
     for name in ("a.safetensors", "b.checkpoint"):
         path = small_photo.parent / name

@@ -55,7 +55,7 @@ def segment(
 
     from pydpst.photos.image import load_image, save_image
     from pydpst.photos.resizing import resize
-    from pydpst.photos.writing import write_whole
+    from pydpst.photos.writing import check_output, write_whole
     from pydpst.regions.mask_colors import label_image
     from pydpst.regions.names_file import NAMES_FILE, names_json
     from pydpst.transfer.pair import find_regions
@@ -64,10 +64,14 @@ def segment(
         raise ValueError(f"the output {output} is a file; it must be a folder.")
     model = None if segmentation_model is None else Path(segmentation_model)
     written = [output / name for name in ("content.png", "style.png")]
+    named = output / NAMES_FILE
     check_files(
         {"CONTENT": content, "STYLE": style, "--segmentation-model": model},
-        {"--output": [*written, output / NAMES_FILE]},
+        {"--output": [*written, named]},
     )
+    if output.is_dir():
+        for path in (*written, named):
+            check_output(path, (path.suffix,))
     with stages(2, too_large="give a smaller --size") as begin:
         begin("reading the photos")
         photos = [load_image(content, "content"), load_image(style, "style")]
@@ -91,5 +95,5 @@ def segment(
         table.add_row(*row)
     for labels, path in zip((regions.content, regions.style), written, strict=True):
         save_image(label_image(labels, regions.names), path)
-    write_whole(output / NAMES_FILE, names_json(regions).encode())
+    write_whole(named, names_json(regions).encode())
     Console().print(table)

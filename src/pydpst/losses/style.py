@@ -9,6 +9,8 @@ from torch import Tensor
 
 from pydpst.losses.gram import PIXELS, Features, RegionPixels
 
+# Masks of a partition sum to about 1.
+_OVERLAP = 1.1
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 
 
@@ -25,7 +27,7 @@ class StyleLoss:
         content: the content's features in STYLE_LAYERS, and in PIXELS or not.
         style: the style's.
         content_masks: (R, H, W), soft, in [0, 1].
-        style_masks: (R, H', W').
+        style_masks: (R, H', W'); they may overlap, where regions take the look of one place.
         whole_share: in [0, 1], how much of the loss is that of all regions taken as one, for
             regions that may be wrong.
     """
@@ -45,9 +47,7 @@ class StyleLoss:
         layers = [layer for layer in (PIXELS, *STYLE_LAYERS) if layer in content]
         self.pixels = {layer: RegionPixels(content_masks, content[layer]) for layer in layers}
         self.targets = {
-            layer: self._gram_matrices(
-                RegionPixels(style_masks, style[layer]), style[layer].float()
-            )
+            layer: self._with_whole(*_of_style(style_masks, style[layer].float()))
             for layer in layers
         }
         self.scales = self._scales(content)
@@ -76,10 +76,13 @@ class StyleLoss:
 
     def _gram_matrices(self, pixels: RegionPixels, features: Tensor) -> list[Tensor]:
         """Those of the regions, and of all of them as one if that counts."""
-        grams = list(pixels.gram_matrices(features))
+        return self._with_whole(list(pixels.gram_matrices(features)), pixels.areas)
+
+    def _with_whole(self, grams: list[Tensor], areas: Tensor) -> list[Tensor]:
         if self.whole_share > 0:
-            shares = pixels.areas / pixels.areas.sum()
-            grams.append(torch.stack([s * g for s, g in zip(shares, grams, strict=True)]).sum(0))
+            shares = areas / areas.sum()
+            whole = torch.stack([s * g for s, g in zip(shares, grams, strict=True)]).sum(0)
+            return [*grams, whole]
         return grams
 
     def __call__(self, features: Features) -> Tensor:
@@ -92,3 +95,17 @@ class StyleLoss:
             ):
                 loss = loss + scale * (gram - target).square().sum()
         return loss
+
+
+def _of_style(masks: Tensor, features: Tensor) -> tuple[list[Tensor], Tensor]:
+    """The Gram matrices of regions (R, H, W) in features (1, C, H', W'), and their areas (R)."""
+    if masks.sum(0).max() < _OVERLAP:
+        pixels = RegionPixels(masks, features)
+        return list(pixels.gram_matrices(features)), pixels.areas
+    # Each against what it has not: two of one place are no rivals for its pixels.
+    each = [
+        RegionPixels(torch.stack([mask, other]) if other.max() > 0.5 else mask[None], features)
+        for mask, other in zip(masks, 1 - masks, strict=True)
+    ]
+    grams = [pixels.gram_matrices(features)[0] for pixels in each]
+    return grams, torch.stack([pixels.areas[0] for pixels in each])

@@ -202,7 +202,11 @@ def region_colors(names: Sequence[str]) -> list[tuple[int, ...]]:
 
 
 def overlay_regions(photo: Tensor, masks: Tensor, names: Sequence[str]) -> Tensor:
-    """A photo (3, H, W), its regions (R, H, W) grey and tinted in `region_colors`."""
+    """A photo (3, H, W), its regions (R, H, W) grey and tinted in `region_colors`.
+
+    Where regions overlap, soft or because they are styled after one place, their colours mix.
+    """
+    masks = masks / masks.sum(0).clamp_min(1)
     colors = torch.tensor(region_colors(names)).to(photo) / 255
     tint = torch.einsum("rhw,rc->chw", masks, colors)
     covered = masks.sum(0)

@@ -32,7 +32,7 @@ def painted(regions: Regions, strokes: list[Strokes]) -> tuple[Regions, list[str
 
     Returns:
         The regions, the same if nothing was painted, and the names of those that one photo has
-        alone.
+        alone. What was matched to a region that both photos still have stays so.
 
     Raises:
         ValueError: if the photos now share no region.
@@ -47,6 +47,14 @@ def painted(regions: Regions, strokes: list[Strokes]) -> tuple[Regions, list[str
     maps = label_maps(content[None], style[None], MaskPair(content, style))
     names = [SCENE_NAMES[int(name)] for name in maps.names]
     new = Regions(maps.content, maps.style, names, maps.shared)
+    shared = names[: maps.shared]
+    new = new.rematched(
+        {
+            name: partner
+            for name, partner in regions.partner_names().items()
+            if name in shared and partner in (*shared, None)
+        }
+    )
     return new, [SCENE_NAMES[label] for label in sorted(alone)]
 
 

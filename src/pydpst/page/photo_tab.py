@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from pydpst.page.matching import chooser_of, chosen, match_choosers, told
 from pydpst.page.runs import Extras, Preview
 from pydpst.page.session import Session
 from pydpst.page.widgets import (
@@ -46,11 +48,12 @@ class PhotoTab:
             self.style = drop_area("style", "Style: the photo whose look it gets")
         with gr.Accordion("Masks of your own, instead of the regions found", open=False), gr.Row():
             self.masks = {role: mask_area(role) for role in ("content", "style")}
-        title = "Regions: each is styled after the one of its colour"
-        with gr.Accordion(title, visible=False) as self.area:
+        with gr.Accordion("Regions", visible=False) as self.area:
             gr.Markdown("Paint over them with a region's colour to correct them; erase to undo.")
             with gr.Row():
                 self.editors = [region_editor("content"), region_editor("style")]
+            with gr.Row():
+                self.choosers = match_choosers()
             with gr.Row():
                 self.merging = gr.Dropdown(
                     [], multiselect=True, label="Merge regions", elem_classes="merging"
@@ -108,6 +111,7 @@ class PhotoTab:
         about_regions = [
             self.area,
             *self.editors,
+            *self.choosers.values(),
             self.merging,
             *self.by_region,
             self.status,
@@ -128,6 +132,8 @@ class PhotoTab:
         for option in (self.method, self.size, self.steps):
             option.change(**planned)
         self.merge.click(self.join, [session, self.merging], about_regions)
+        for name, chooser in self.choosers.items():
+            chooser.input(partial(self.rematch, name), [session, chooser], [chooser, self.status])
         options = [self.strength, self.method, self.size, self.steps, *self.by_region]
         self.run.click(
             self.restyle,
@@ -154,13 +160,13 @@ class PhotoTab:
                 self.result: compared(before, glance),
                 self.status: "A first look. Regions follow …",
             }
-            regions, told = session.find_regions()
+            regions, said = session.find_regions()
         except (ValueError, KeyError, OSError, MemoryError, RuntimeError) as error:
             # A photo may have gone meanwhile.
             problem = sentence_of(error) if session.has_both else _NO_PHOTOS
             yield {**self._without_regions(), self.status: problem}
             return
-        for sentence in told:
+        for sentence in said:
             gr.Info(sentence[:1].upper() + sentence[1:])
         yield self._shown(session, regions)
 
@@ -181,10 +187,19 @@ class PhotoTab:
         except ValueError as error:
             raise shown_error(error) from None
 
+    def rematch(self, name: str, session: Session, choice: str) -> Updates:
+        """Styles a region after another of the style's."""
+        try:
+            regions = session.match(name, chosen(choice))
+        except ValueError as error:
+            raise shown_error(error) from None
+        return {self.choosers[name]: chooser_of(regions, name), self.status: told(regions)}
+
     def _without_regions(self) -> Updates:
         return {
             self.area: gr.update(visible=False),
             **dict.fromkeys(self.editors),
+            **{chooser: gr.update(visible=False) for chooser in self.choosers.values()},
             self.merging: gr.update(choices=[], value=[]),
             **{slider: gr.update(visible=False) for slider in self.by_region},
             self.run: gr.update(interactive=False),
@@ -198,11 +213,13 @@ class PhotoTab:
             updates[self.merging] = gr.update(choices=names, value=[])
             for editor, overlay in zip(self.editors, session.overlays(), strict=True):
                 updates[editor] = {"background": overlay, "layers": [], "composite": None}
+            for name, chooser in self.choosers.items():
+                updates[chooser] = chooser_of(regions, name)
         for name, slider in zip(NAMED_COLORS, self.by_region, strict=True):
             if name in names:
                 updates[slider] = _share(regions, names.index(name))
-        told = _found(regions) if session.found is not None else _of_masks(regions)
-        return {**updates, self.status: told, self.run: gr.update(interactive=True)}
+        status = told(regions) if session.found is not None else _of_masks(regions)
+        return {**updates, self.status: status, self.run: gr.update(interactive=True)}
 
     def restyle(
         self,
@@ -226,7 +243,7 @@ class PhotoTab:
             regions, alone = session.paint(strokes)
             before = session.photos["content"].shown
             if alone:
-                gr.Info(f"Only one of the photos has {', '.join(alone)}: it is styled after none.")
+                gr.Info(f"Only one of the photos has {', '.join(alone)}: it goes with nothing.")
             for latest in session.stylize(regions, strength, shares, **options):
                 if isinstance(latest, Extras):
                     yield {self.recipe: _ready(latest.recipe), self.look: _ready(latest.look)}
@@ -269,18 +286,6 @@ def _of_masks(regions: Regions) -> str:
     count = "1 region" if len(shared) == 1 else f"{len(shared)} regions"
     left = f" Of the content alone: {', '.join(alone)}." if alone else ""
     return f"{count} of the masks: {', '.join(shared)}.{left}"
-
-
-def _found(regions: Regions) -> str:
-    """What the regions are called, how sure they are, and what they are styled after."""
-    if len(regions.names) == 1:
-        return "One region found."
-    told = [
-        f"**{match.name}** ({', '.join(sorted(match.content))} after "
-        f"{', '.join(sorted(match.style))}, {match.confidence:.0%} sure)"
-        for match in regions.matches
-    ]
-    return f"{len(regions.names)} regions found: {'; '.join(told or regions.names)}."
 
 
 def _share(regions: Regions, label: int) -> Any:

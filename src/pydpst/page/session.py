@@ -161,19 +161,31 @@ class Session:
         Raises:
             ValueError: for fewer than two regions.
         """
-        if self.regions is None:
-            raise ValueError("there are no regions yet; give both photos first.")
-        self.regions = self.regions.merged(names)
+        self.regions = self._shared().merged(names)
+        return self.regions
+
+    def match(self, name: str, partner: str | None) -> Regions:
+        """The regions with one styled after another of the style's, as `Regions.rematched`.
+
+        Raises:
+            ValueError: if there is no such region.
+        """
+        self.regions = self._shared().rematched({name: partner})
         return self.regions
 
     def overlays(self) -> list[np.ndarray[Any, Any]]:
-        """Content and style, grey and tinted by region: (h, w, 3), uint8."""
+        """Content and style, grey and tinted by region: (h, w, 3), uint8.
+
+        Where a pixel belongs to several regions, it has a mixture of their colours.
+        """
         if self.regions is None:
             return []
-        masks = self.regions.hard_masks()
+        photos, names = self._pair(), self.regions.names
+        # Where the regions are, not what they are styled after.
+        masks = replace(self.regions, styled_after=()).masks(photos[0], photos[1])
         tinted = [
-            overlay_regions(photo, mask, self.regions.names)
-            for photo, mask in zip(self._pair(), masks, strict=True)
+            overlay_regions(photo, mask, names[: len(mask)])
+            for photo, mask in zip(photos, masks, strict=True)
         ]
         return [(image * 255).round().byte().permute(1, 2, 0).numpy() for image in tinted]
 
@@ -183,9 +195,8 @@ class Session:
         Raises:
             ValueError: if the photos now share no region.
         """
-        if self.regions is None:
-            raise ValueError("there are no regions yet; give both photos first.")
-        return (self.regions, []) if self.found is None else painted(self.regions, strokes)
+        regions = self._shared()
+        return (regions, []) if self.found is None else painted(regions, strokes)
 
     def plan(self, **options: Any) -> Plan:
         """What a run will take; options as for `stylize`.
@@ -284,6 +295,11 @@ class Session:
         parent.mkdir(parents=True, exist_ok=True)
         # Another name for another photo: browsers keep what they have seen.
         return Path(tempfile.mkdtemp(dir=parent))
+
+    def _shared(self) -> Regions:
+        if self.regions is None:
+            raise ValueError("there are no regions yet; give both photos first.")
+        return self.regions
 
     def _pair(self) -> list[Tensor]:
         return [load_image(self.photos[role].shown) for role in ("content", "style")]

@@ -44,6 +44,7 @@ from pydpst.photos.tiff import (
     levels_of_page,
     main_page,
     orientation_of_page,
+    transfer_profile,
 )
 
 Levels = np.ndarray[Any, Any]
@@ -257,6 +258,8 @@ def _of_tiff(data: bytes, what: str) -> _Parts:
         check_sides(page.imagelength, page.imagewidth, what)
         with silent():
             metadata, damaged = metadata_of_tiff(data, page)
+        if metadata.icc is None:
+            metadata = replace(metadata, icc=transfer_profile(page, what))
         turn = orientation_of_page(page, file.pages.first)
         if is_plain(page, what):
             levels, alpha = levels_of_page(page, what)

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from pydpst.photos.opening import Refused
+from pydpst.photos.profiles import SRGB_PRIMARIES, profile_of
 
 _SIGNATURE = 8
 # Where the header IHDR has them.
@@ -18,7 +19,7 @@ _BIT_DEPTH, _COLOR_TYPE = 24, 25
 _D65, _DCI = (0.3127, 0.3290), (0.314, 0.351)
 # White, red, green and blue of ITU-T H.273's ColourPrimaries.
 _PRIMARIES = {
-    1: (*_D65, 0.640, 0.330, 0.300, 0.600, 0.150, 0.060),
+    1: SRGB_PRIMARIES,
     4: (0.310, 0.316, 0.670, 0.330, 0.210, 0.710, 0.140, 0.080),
     5: (*_D65, 0.640, 0.330, 0.290, 0.600, 0.150, 0.060),
     6: (*_D65, 0.630, 0.340, 0.310, 0.595, 0.155, 0.070),
@@ -27,7 +28,6 @@ _PRIMARIES = {
     11: (*_DCI, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
     12: (*_D65, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
 }
-_SRGB = _PRIMARIES[1]
 # Its TransferCharacteristics: a curve by its name, or a power.
 _TRANSFERS: dict[int, str | float] = {
     1: "bt709",
@@ -40,7 +40,6 @@ _TRANSFERS: dict[int, str | float] = {
     15: "bt709",
 }
 _HDR = {16: "PQ", 18: "HLG"}
-_CURVE_LENGTH = 1024
 
 
 def png_profile(picture: Image.Image, data: bytes, what: str) -> bytes | None:
@@ -64,7 +63,7 @@ def png_profile(picture: Image.Image, data: bytes, what: str) -> bytes | None:
         if name := _HDR.get(cicp[1]):
             raise Refused(f"{what} is HDR ({name}), which is not read; export it as SDR.")
         if cicp[0] in _PRIMARIES and cicp[1] in _TRANSFERS and cicp[2] == 0 and cicp[3] == 1:
-            return _profile(_PRIMARIES[cicp[0]], _TRANSFERS[cicp[1]], grey)
+            return profile_of(_PRIMARIES[cicp[0]], _TRANSFERS[cicp[1]], grey)
         if cicp[0] != 2 and cicp[1] != 2:  # which is "unspecified"
             codes = ", ".join(str(code) for code in cicp)
             warnings.warn(
@@ -76,19 +75,21 @@ def png_profile(picture: Image.Image, data: bytes, what: str) -> bytes | None:
         return bytes(icc)
     if "srgb" in info:
         return None
-    gamma, primaries = info.get("gamma"), info.get("chromaticity", _SRGB)
+    gamma, primaries = info.get("gamma"), info.get("chromaticity", SRGB_PRIMARIES)
     if not _is_gamut(primaries):
         warnings.warn(f"{what} has impossible primaries, which are left out.", stacklevel=4)
-        primaries = _SRGB
+        primaries = SRGB_PRIMARIES
     if gamma is not None and not 0.1 <= gamma <= 4:
         warnings.warn(f"{what} has a gamma of {gamma:g}, which is left out.", stacklevel=4)
         gamma = None
-    if any(abs(a - b) > 0.002 for a, b in zip(primaries, _SRGB, strict=True)):
+    if any(abs(a - b) > 0.002 for a, b in zip(primaries, SRGB_PRIMARIES, strict=True)):
         # Without a gamma, the curve that pictures usually have.
-        return _profile(primaries, 1 / gamma if gamma else "srgb", grey)
+        return profile_of(primaries, 1 / gamma if gamma else "srgb", grey)
     # 1 / 2.2 is how sRGB is said by those who do not say it otherwise.
     return (
-        None if gamma is None or abs(gamma - 1 / 2.2) < 0.01 else _profile(_SRGB, 1 / gamma, grey)
+        None
+        if gamma is None or abs(gamma - 1 / 2.2) < 0.01
+        else profile_of(SRGB_PRIMARIES, 1 / gamma, grey)
     )
 
 
@@ -131,20 +132,3 @@ def _chunk(data: bytes, name: bytes) -> bytes | None:
             return None
         at += length + 12
     return None
-
-
-def _profile(primaries: tuple[float, ...], curve: str | float, grey: bool) -> bytes:
-    white = [*primaries[:2], 1.0]
-    transfer: dict[str, Any] = {"gamma": curve}
-    if isinstance(curve, str):
-        x = np.linspace(0, 1, _CURVE_LENGTH)
-        # IEC 61966-2-1, and the inverse of ITU-R BT.709's.
-        if curve == "srgb":
-            y = np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
-        else:
-            y = np.where(x < 0.081, x / 4.5, ((x + 0.099) / 1.099) ** (1 / 0.45))
-        transfer = {"transferfunction": y.astype(np.float32)}
-    if grey:
-        return bytes(imagecodecs.cms_profile("gray", whitepoint=white, **transfer))
-    colours = [x for pair in range(1, 4) for x in (*primaries[2 * pair : 2 * pair + 2], 1.0)]
-    return bytes(imagecodecs.cms_profile("rgb", whitepoint=white, primaries=colours, **transfer))

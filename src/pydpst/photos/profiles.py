@@ -31,6 +31,9 @@ _FLAGS = imagecodecs.CMS.FLAGS.BLACKPOINTCOMPENSATION | imagecodecs.CMS.FLAGS.NO
 CHANNELS = {"gray": 1, "rgb": 3, "cmyk": 4}
 # Rows are taken together until they have this many pixels, which stay in a processor's cache.
 _STRIP = 2**16
+# White, red, green and blue.
+SRGB_PRIMARIES = (0.3127, 0.3290, 0.640, 0.330, 0.300, 0.600, 0.150, 0.060)
+_CURVE_LENGTH = 1024
 
 _SPACES = {"GRAY": "gray", "RGB ": "rgb", "CMYK": "cmyk"}
 
@@ -161,6 +164,34 @@ def srgb_profile() -> bytes:
 def adobe_rgb_profile() -> bytes:
     """A profile of Adobe RGB (1998)."""
     return bytes(imagecodecs.cms_profile("adobergb"))
+
+
+def profile_of(
+    primaries: tuple[float, ...], curve: str | float | np.ndarray[Any, Any], grey: bool
+) -> bytes:
+    """A profile of curves and primaries.
+
+    Args:
+        primaries: x and y of white, red, green and blue; grey has white alone.
+        curve: linear light of levels: "srgb", "bt709", a power, or a table (n) or (channels, n) in
+            [0, 1] of evenly spaced levels.
+        grey: whether it is for grey.
+    """
+    white = [*primaries[:2], 1.0]
+    if isinstance(curve, str):
+        x = np.linspace(0, 1, _CURVE_LENGTH)
+        # IEC 61966-2-1, and the inverse of ITU-R BT.709's.
+        if curve == "srgb":
+            curve = np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
+        else:
+            curve = np.where(x < 0.081, x / 4.5, ((x + 0.099) / 1.099) ** (1 / 0.45))
+    transfer: dict[str, Any] = {"gamma": curve}
+    if isinstance(curve, np.ndarray):
+        transfer = {"transferfunction": curve.astype(np.float32)}
+    if grey:
+        return bytes(imagecodecs.cms_profile("gray", whitepoint=white, **transfer))
+    colours = [x for pair in range(1, 4) for x in (*primaries[2 * pair : 2 * pair + 2], 1.0)]
+    return bytes(imagecodecs.cms_profile("rgb", whitepoint=white, primaries=colours, **transfer))
 
 
 def _read(icc: bytes, space: str) -> Profile:

@@ -13,9 +13,10 @@ import tifffile
 import torch
 from PIL import Image
 
-from pydpst.photos.color_spaces import srgb_of_lab
+from pydpst.photos.color_spaces import linear_of, srgb_of_lab
 from pydpst.photos.limits import MAXIMUM_SIDE
 from pydpst.photos.opening import RAW_ADVICE, Refused
+from pydpst.photos.profiles import SRGB_PRIMARIES, profile_of
 
 _Array = np.ndarray[Any, Any]
 
@@ -51,6 +52,16 @@ _CHANNELS: dict[int, int] = {
 LAB = (tifffile.PHOTOMETRIC.CIELAB, tifffile.PHOTOMETRIC.ICCLAB)
 _SENSOR = (tifffile.PHOTOMETRIC.CFA, tifffile.PHOTOMETRIC.LINEAR_RAW)
 _DNG_VERSION, _INK_SET, _ORIENTATION, _PHOTOMETRIC = 50706, 332, 274, 262
+_TRANSFER_FUNCTION, _SHORT = 301, 3
+# The colours whose samples it may be of, as they are.
+_TRANSFERRED = (
+    tifffile.PHOTOMETRIC.MINISBLACK,
+    tifffile.PHOTOMETRIC.RGB,
+    tifffile.PHOTOMETRIC.YCBCR,
+)
+# A curve no farther from sRGB's in linear light counts as that: so is gamma 2.2, by which those say
+# sRGB who do not say it otherwise.
+_LIKE_SRGB = 0.01
 _SIGNED, _FLOAT = 2, 3
 # Bits of the tag NewSubfileType: a smaller copy, a mask.
 _REDUCED, _MASK = 1, 4
@@ -128,6 +139,48 @@ def _colours(page: tifffile.TiffPage) -> int:
         return page.photometric
     many = page.samplesperpixel >= 3
     return tifffile.PHOTOMETRIC.RGB if many else tifffile.PHOTOMETRIC.MINISBLACK
+
+
+def transfer_profile(page: tifffile.TiffPage, what: str) -> bytes | None:
+    """A profile of the curve from samples to linear light that the tag TransferFunction holds.
+
+    TIFF 6.0, section 20: a table of 16 bits, for all channels or for each, with an entry for every
+    value of a sample.
+
+    Returns:
+        None without the tag, for sRGB, and for a table that is none, which a warning tells of.
+    """
+    tag, colours, bits = page.tags.get(_TRANSFER_FUNCTION), _colours(page), page.bitspersample
+    if tag is None or colours not in _TRANSFERRED:
+        return None
+    entries = 2**bits if isinstance(bits, int) else 0
+    values = _shorts(page, tag) if tag.count in (entries, 3 * entries) else None
+    if values is None or values.size != tag.count:
+        warnings.warn(
+            f"{what} has a TransferFunction of a wrong length, which is left out.", stacklevel=5
+        )
+        return None
+    curves = values.reshape(-1, entries) / max(values.max(), 1)
+    if (np.diff(curves) < 0).any() or (curves[:, -1] == 0).any():
+        warnings.warn(
+            f"{what} has an impossible TransferFunction, which is left out.", stacklevel=5
+        )
+        return None
+    ramp = torch.linspace(0, 1, entries, dtype=torch.float64)
+    if np.abs(curves - linear_of(ramp).numpy()).max() < _LIKE_SRGB:
+        return None
+    grey = colours == tifffile.PHOTOMETRIC.MINISBLACK
+    return profile_of(SRGB_PRIMARIES, curves[0] if grey or len(curves) == 1 else curves, grey)
+
+
+def _shorts(page: tifffile.TiffPage, tag: tifffile.TiffTag) -> _Array | None:
+    """A tag's many numbers of 16 bits; tifffile would tell the log that they are no ColorMap."""
+    if tag.dtype != _SHORT:
+        return None
+    file = page.parent.filehandle
+    file.seek(tag.valueoffset)
+    data = file.read(2 * tag.count)
+    return np.frombuffer(data[: len(data) // 2 * 2], f"{page.parent.byteorder}u2")
 
 
 def levels_of_page(page: tifffile.TiffPage, what: str) -> tuple[_Array, _Array | None]:

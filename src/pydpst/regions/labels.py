@@ -18,7 +18,7 @@ from pydpst.photos.decode import Source
 from pydpst.regions.mask_colors import NAMED_COLORS, color_of
 from pydpst.regions.mask_files import SAME_COLOR, LabelMap, packed, read_label_map
 from pydpst.regions.masks import Regions
-from pydpst.regions.names_file import read_names
+from pydpst.regions.names_file import Names, read_names
 
 _Array = np.ndarray[Any, Any]
 
@@ -196,8 +196,9 @@ def label_maps(content: Tensor, style: Tensor, masks: MaskPair, size: int | None
     Masks are images in the colours of Luan et al. 2017 or any other flat colours, images of class
     numbers in one grey channel (of 8 or 16 bits), or arrays of integers. Anti-aliased and
     compressed ones are understood: a pixel takes the nearest colour that fills an area. A file
-    regions.json beside the content's says how colours are called. A mask of
-    another size than its photo is resized if the aspect agrees.
+    regions.json beside the content's says how colours are called, and which regions are styled
+    after another than their own. A mask of another size than its photo is resized if the aspect
+    agrees.
 
     Args:
         content: (3, H, W); only the size is used.
@@ -220,11 +221,27 @@ def label_maps(content: Tensor, style: Tensor, masks: MaskPair, size: int | None
         )
     ]
     labels, names = _labels_of(fitted)
+    said = Names()
     if isinstance(masks.content, str | os.PathLike):
-        names = _called(names, read_names(Path(masks.content).parent))
+        said = read_names(Path(masks.content).parent)
+    names = _called(names, said.of_colors)
     small = [_at_size(one, size) for one in labels]
     given = [np.bincount(one.ravel(), minlength=len(names)) > 0 for one in labels]
-    return _shared(small[0], small[1], names, given)
+    return _rematched(_shared(small[0], small[1], names, given), said.styled_after)
+
+
+def _rematched(regions: Regions, styled_after: dict[str, str | None]) -> Regions:
+    """Regions styled after what the file beside label maps says, where both photos have it."""
+    shared = regions.names[: regions.shared]
+    wanted = {name: partner for name, partner in styled_after.items() if name in shared}
+    missing = {name: partner for name, partner in wanted.items() if partner not in (*shared, None)}
+    for name, partner in missing.items():
+        warnings.warn(
+            f"{name} cannot be styled after {partner}, which one photo does not have; it is styled "
+            "after its own.",
+            stacklevel=4,
+        )
+    return regions.rematched({name: wanted[name] for name in wanted if name not in missing})
 
 
 def _called(names: list[str], given: dict[str, str]) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +22,8 @@ _BINS = 16
 _UNSEEN = 1e-2
 # Of a region, of the photo's pixels: less tells nothing of its colours.
 _LEAST_INSIDE = 1e-3
+# What a region is styled after that takes the look of all of the style photo.
+WHOLE_STYLE = -1
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Regions:
             regions have of pixels which no edge gives to one of them; None is none.
         matches: of the shared regions, what each shows in both photos and how sure that is; empty
             where that is not known.
+        styled_after: of the shared regions, the label of the style's that each takes its look of,
+            or `WHOLE_STYLE`; empty is each of its own. Several may take that of one.
     """
 
     content: Tensor
@@ -45,6 +49,7 @@ class Regions:
     shared: int
     undecided: tuple[Tensor, Tensor] | None = None
     matches: tuple[Match, ...] = ()
+    styled_after: tuple[int, ...] = ()
 
     def masks(self, content: Tensor, style: Tensor, refine: bool = False) -> tuple[Tensor, Tensor]:
         """Soft masks of all the content's regions, and of the style's shared ones.
@@ -56,18 +61,56 @@ class Regions:
                 `followed_masks`. The style's, whose borders are not seen, are `soft_masks`.
 
         Returns:
-            (len(names), h, w) and (shared, h', w'), float32.
+            (len(names), h, w) and (shared, h', w'), float32: where each region is, and what it is
+            styled after.
         """
         found = refined_masks if refine else followed_masks
-        masks = (
-            found(resized_labels(self.content, content), content, len(self.names)),
-            soft_masks(resized_labels(self.style, style), style, self.shared),
-        )
-        if self.undecided is None:
-            return masks
-        return with_undecided(masks[0], self.undecided[0]), with_undecided(
-            masks[1], self.undecided[1]
-        )
+        mine = found(resized_labels(self.content, content), content, len(self.names))
+        theirs = soft_masks(resized_labels(self.style, style), style, self.shared)
+        if self.undecided is not None:
+            mine, theirs = map(with_undecided, (mine, theirs), self.undecided)
+        return mine, self._by_partner(theirs)
+
+    def rematched(self, partners: Mapping[str, str | None]) -> Regions:
+        """The same with shared regions styled after others of the style's.
+
+        Args:
+            partners: by a region's name that of the shared region whose part of the style it takes
+                its look of; None is the whole style photo. Other regions stay as they are.
+
+        Raises:
+            ValueError: for regions that both photos do not have.
+        """
+        shared = self.names[: self.shared]
+        changed = list(self.partners)
+        for name, partner in partners.items():
+            if name not in shared or (partner is not None and partner not in shared):
+                raise ValueError(
+                    f"{name} cannot be styled after {partner or 'the style photo'}; the regions of "
+                    f"both photos are {', '.join(shared)}."
+                )
+            label = WHOLE_STYLE if partner is None else shared.index(partner)
+            changed[shared.index(name)] = label
+        own = changed == list(range(self.shared))
+        return replace(self, styled_after=() if own else tuple(changed))
+
+    @property
+    def partners(self) -> tuple[int, ...]:
+        """Of each shared region the label of what it is styled after, as in styled_after."""
+        return self.styled_after or tuple(range(self.shared))
+
+    def partner_names(self) -> dict[str, str | None]:
+        """What each shared region is styled after, as `rematched` takes it."""
+        return {
+            name: None if partner == WHOLE_STYLE else self.names[partner]
+            for name, partner in zip(self.names, self.partners, strict=False)
+        }
+
+    def _by_partner(self, planes: Tensor) -> Tensor:
+        """Of planes of the style's regions (shared, h, w) those that each is styled after."""
+        if not self.styled_after:
+            return planes
+        return torch.cat([planes, torch.ones_like(planes[:1])])[list(self.styled_after)]
 
     def merged(self, names: Sequence[str]) -> Regions:
         """The same with some of the shared regions as one, which has the first's name.
@@ -99,15 +142,20 @@ class Regions:
             self.shared - len(gone),
             undecided,
             tuple(match for label, match in enumerate(matches) if label not in gone),
+            tuple(
+                partner if partner == WHOLE_STYLE else new[partner]
+                for label, partner in enumerate(self.styled_after)
+                if label not in gone
+            ),
         )
 
     def hard_masks(self) -> tuple[Tensor, Tensor]:
-        """Masks (shared, H, W) and (shared, H', W'), float32, 0 or 1, of the shared regions."""
+        """As `masks` for the shared regions, (shared, H, W) and (shared, H', W'), of 0 and 1."""
         content, style = (
             F.one_hot(labels + 1, len(self.names) + 1).permute(2, 0, 1)[1 : self.shared + 1].float()
             for labels in (self.content, self.style)
         )
-        return content, style
+        return content, self._by_partner(style)
 
 
 def _added(planes: Tensor, new: Sequence[int]) -> Tensor:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pydpst.ops import grade_apply
-from pydpst.transfer.grade import HUES, KNOTS, SATURATED
+from pydpst.transfer.grade import HUES, KNOTS, SATURATED, identity_maps
 from pydpst.transfer.grade_maps import RegionMaps, knot_colors, knot_sums
 
 # A pixel whose surroundings vary by this much, by standard deviation, is only half flat.
@@ -103,7 +103,7 @@ def held_back(maps: Tensor, content: Tensor) -> Tensor:
     colors, amounts = knot_colors(content, everywhere, hues=1)
     noise, flatness = flat_noise(content, everywhere, hues=1)
     there, flat = _between(amounts) > _FEW, _between(flatness) > _FEW
-    identity = torch.eye(3, 4).flatten().to(maps)
+    identity = identity_maps(1)[0, 0].to(maps)
     weaker = maps
     for share in torch.linspace(1, 0, _STRENGTHS).tolist():
         weaker = identity + share * (maps - identity)

@@ -125,8 +125,10 @@ def knot_colors(content: Tensor, masks: Tensor, hues: int = HUES) -> tuple[Tenso
         is near has the hue's mean colour, as grey-wards and as bright as the knot; and a hue that
         no pixel has, the region's.
     """
-    amounts = knot_sums(torch.ones_like(content), content, masks, hues)[..., 0]
-    sums = knot_sums(content, content, masks, hues)
+    # Of ones, a map's first row gathers the colours, and its offset how many there are.
+    ones = torch.ones_like(content)[None]
+    rows = grade_change_maps_gradient(ones, masks[None], content[None], hues, KNOTS)[0, ..., :4]
+    sums, amounts = rows[..., :3], rows[..., 3]
     totals = amounts.sum((1, 2), keepdim=True).clamp_min(_FAINT)
     few = 1e-3 * totals + _FAINT
     whole = sums.sum((1, 2), keepdim=True) / totals[..., None]

@@ -50,6 +50,8 @@ _STEP_PIXELS = 3500
 # Seconds for the weights and the regions, and for a pixel of the photo.
 _FIXED_SECONDS = 4.0
 _PIXEL_SECONDS = 1.5e-7
+# What a pixel of the photo takes after the steps, of what a pixel of a step does.
+_PIXEL_WORK = 0.02
 # Of the memory that seems to be free, what is planned with.
 _SAFE = 0.8
 
@@ -221,6 +223,11 @@ def step_works(
 def after_steps(pixels: int) -> float:
     """Seconds until a photo of so many pixels has its look, once that is found."""
     return _PIXEL_SECONDS * pixels
+
+
+def work_after_steps(pixels: int) -> float:
+    """The same on the machine at hand, as if a step worked on so many pixels."""
+    return _PIXEL_WORK * pixels
 
 
 class _Needs:

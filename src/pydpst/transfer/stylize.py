@@ -28,7 +28,7 @@ from pydpst.transfer.look import Look
 from pydpst.transfer.options import takes
 from pydpst.transfer.pair import Pair, as_one, may_be_one, pair_up, read_photos
 from pydpst.transfer.pixels import PixelSearch
-from pydpst.transfer.planning import Plan, after_steps, plan, step_works
+from pydpst.transfer.planning import Plan, after_steps, plan, step_works, work_after_steps
 from pydpst.transfer.time_left import TimeLeft
 
 
@@ -228,7 +228,8 @@ def _searched(
     result = Result(pair.content, pair.content, pair, look)
     height, width = pair.photo.pixels.shape[-2:]
     works = step_works(look.method, look.most_steps, (height, width), max(pair.content.shape[-2:]))
-    time_left = TimeLeft(works, after_steps(height * width))
+    pixels = height * width
+    time_left = TimeLeft(works, after_steps(pixels), work_after_steps(pixels))
     try:
         for losses in search.steps():
             result.losses.append(losses)

@@ -15,11 +15,19 @@ class TimeLeft:
 
     Args:
         works: how much work a step is, in any unit, and how many such steps come, in turn.
-        afterwards: seconds that what follows the steps will take.
+        afterwards: seconds that what follows the steps will take at least.
+        work_afterwards: how much work it is, in the same unit: it takes longer on a machine where
+            the steps do.
     """
 
-    def __init__(self, works: Sequence[tuple[float, int]], afterwards: float = 0.0) -> None:
-        self._works, self._afterwards = works, afterwards
+    def __init__(
+        self,
+        works: Sequence[tuple[float, int]],
+        afterwards: float = 0.0,
+        work_afterwards: float = 0.0,
+    ) -> None:
+        self._works = works
+        self._afterwards, self._work_afterwards = afterwards, work_afterwards
         self._rates: deque[float] = deque(maxlen=_RECENT)
         self._done, self._before = 0, 0.0
 
@@ -34,7 +42,8 @@ class TimeLeft:
         self._done, self._before = self._done + 1, now
         if not self._rates:
             return None
-        return self._work_left() * median(self._rates) + self._afterwards
+        rate = median(self._rates)
+        return self._work_left() * rate + max(self._afterwards, self._work_afterwards * rate)
 
     def _work_of(self, step: int) -> float:
         for work, count in self._works:
