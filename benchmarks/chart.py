@@ -1,8 +1,8 @@
-"""Draws docs/steps.png: seconds for one optimisation step against the image's size.
+"""Draws docs/steps.png: processor seconds for one optimisation step against the image's size.
 
     python benchmarks/chart.py
 
-A step is that of `pydpst.stylize` without the photorealism term; each regulariser adds its loss and
+Other programs on the machine count for little. A step is that of `pydpst.stylize` without the photorealism term; each regulariser adds its loss and
 gradient (with the explicit matrix, that is one product). Building the matrix is not counted.
 """
 
@@ -40,9 +40,9 @@ def step_seconds(image: torch.Tensor, style: torch.Tensor) -> float:
     times = []
     next(run)
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         next(run)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return sorted(times)[2]
 
 
@@ -54,7 +54,8 @@ def main() -> None:
         image, p = random_image(megapixels), random_image(megapixels, seed=1)
         step = step_seconds(image, p)
         made = {name: make(image, p, 1) for name, make in REGULARISERS.items()}
-        terms = medians({name: m.energy_and_gradient or m.matvec for name, m in made.items()}, 5)
+        functions = {name: m.energy_and_gradient or m.matvec for name, m in made.items()}
+        terms = medians(functions, 5, time.process_time)
         row = {"no photorealism term": step}
         row |= {name: step + 1e-3 * milliseconds for name, milliseconds in terms.items()}
         for name, seconds in row.items():
@@ -67,7 +68,7 @@ def main() -> None:
     styles = dict(zip(curves, ("k:", "C1-o", "C3-o", "C0-o"), strict=True))
     for name, seconds in curves.items():
         axes.plot(MEGAPIXELS, seconds, styles[name], label=name)
-    axes.set(xlabel="megapixels", ylabel="seconds for one optimisation step", ylim=0)
+    axes.set(xlabel="megapixels", ylabel="processor seconds for one step", ylim=0)
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(Path(__file__).parents[1] / "docs/steps.png", dpi=150)
