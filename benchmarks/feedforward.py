@@ -32,7 +32,7 @@ def linear(photo: Tensor, style: Tensor) -> Tensor:
 def measure(
     names: list[str], style: Tensor, size: int, restyle: Callable[[Tensor], Tensor]
 ) -> tuple[list[float], list[Tensor]]:
-    """Style distance, edge SSIM, residual, processor seconds, means over photos; and the results."""
+    """Style distance, edge SSIM, residual, processor seconds: means over photos; and results."""
     rows, results = [], []
     for name in names:
         photo = resize(pydpst.load_image(PHOTOS / f"{name}.jpg"), size)
