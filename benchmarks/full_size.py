@@ -115,7 +115,7 @@ def main(
     megapixels: Annotated[str, typer.Option(help="Sizes; 0 is the photo as it is.")] = "24,100",
     max_memory: str | None = None,
     size: int | None = None,
-    steps: int = 100,
+    steps: int | None = None,
 ) -> None:
     columns: dict[str, dict[str, float | str]] = {}
     options = {"max_memory": max_memory, "size": size, "steps": steps}

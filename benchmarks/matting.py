@@ -1,6 +1,7 @@
 """Prints the tables of docs/matting.md, on the case in a folder given with --case.
 
-Seconds are of the processor, all threads together, so other programs count for little.
+Seconds are of the processor, all threads together, so other programs count for little; with
+OMP_NUM_THREADS=1 and NUMBA_NUM_THREADS=1, or threads that wait for one another count.
 
 python benchmarks/matting.py versus           pydpst and pymatting, to the same residual
 python benchmarks/matting.py preconditioners  the ways to precondition the solve

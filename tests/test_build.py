@@ -56,6 +56,16 @@ def test_sdist_has_what_a_build_needs(tmp_path: Path) -> None:
     assert needed <= names
 
 
+def test_one_build_serves_every_python() -> None:
+    """The kernels ask for nothing that the limited API of Python 3.10 does not have."""
+    specs = [find_spec(name) for name in ("pydpst._C", "pydpst._cuda")]
+    built = [spec.origin for spec in specs if spec is not None and spec.origin is not None]
+    command = [sys.executable, "-m", "abi3audit", "--strict", "--assume-minimum-abi3", "3.10"]
+    done = subprocess.run([*command, *built], capture_output=True, text=True)
+    assert built
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_cuda_kernels_are_there_for_common_gpus() -> None:
     """Where nvcc built them; what they compute is tested elsewhere."""
     spec = find_spec("pydpst._cuda")
