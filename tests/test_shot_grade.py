@@ -60,6 +60,26 @@ def test_regions_follow_what_moves(city_day: Path) -> None:
     assert lost[-60:].abs().mean() < 0.02
 
 
+def test_regions_move_between_key_frames_and_come_into_view(city_day: Path) -> None:
+    """The sky is brighter; a tenth of a second later it is so where it is now."""
+
+    def find(frame: torch.Tensor) -> GradeNet:
+        found = GradeNet([["sky"], ["building", "ground", "vegetation", "water"]])
+        found.maps.data[0, ..., 3] -= 0.4
+        return found
+
+    day = small(city_day, 512)
+    look = ShotGrade(find)
+    frames = [day[:, 10 * step :, :256][:, :128] for step in (0, 1, 2)]
+    for step, frame in enumerate(reversed(frames)):
+        result = look(frame, 0.04 * step)
+    assert look.cuts == 0
+    by_itself = ShotGrade(find)(frames[0], 0.0)
+    assert (result - by_itself).abs().mean() < 0.015
+    # What has come into view is sky.
+    assert (frames[0] - result)[0, :15].mean() > 0.25
+
+
 @pytest.fixture
 def clip(tmp_path: Path, city_day: Path) -> Path:
     path = tmp_path / "clip.mp4"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -13,15 +14,18 @@ from pydpst.video.smooth_look import is_cut
 
 # Cuts are looked for in copies of this side.
 _COPY_SIDE = 256
-# Regions are found anew after so many seconds, and then count by this share.
-_KEY_SECONDS, _KEY_SHARE = 0.5, 0.5
+# Regions are found anew after so many seconds, and those that were there fade by e in so many.
+_KEY_SECONDS, _FADE_SECONDS = 0.5, 0.5
+# They are found at once if so much of the frame was not in view before.
+_MOST_UNSEEN = 0.02
 
 
 class ShotGrade:
     """A look for the frames of a clip, in their order.
 
-    Maps are held for a shot. Its regions follow what moves: on key frames they are found anew and
-    mixed with where they were, and in between each frame's own colours draw their borders.
+    Maps are held for a shot. Its regions move along with what it shows; on key frames they are
+    found anew, and those that were there fade into these. Each frame's own colours draw their
+    borders.
 
     Args:
         find: gives the grade for the first frame (3, H, W) of a shot.
@@ -34,8 +38,8 @@ class ShotGrade:
         self._find = find
         self._before: Tensor | None = None
         self._grade: GradeNet | None = None
-        self._masks = torch.ones(1, 1, 1)
-        self._found_at = 0.0
+        self._masks = self._fresh = self._seen = torch.ones(1, 1, 1)
+        self._found_at = self._last = 0.0
         self.cuts = 0
 
     @torch.no_grad()
@@ -51,15 +55,36 @@ class ShotGrade:
         """
         size = (_COPY_SIDE, _COPY_SIDE)
         copy = F.interpolate(image[None], size, mode="bilinear", antialias=True)
-        if self._before is not None and is_cut(self._before, copy):
+        before, self._before = self._before, copy
+        if before is not None and is_cut(before, copy):
             self._grade = None
             self.cuts += 1
-        self._before = copy
-        if self._grade is None:
+        if self._grade is None or before is None:
             with torch.enable_grad():
                 self._grade = self._find(image)
-            self._masks, self._found_at = self._grade.masks(image), time
-        elif len(self._masks) > 1 and time - self._found_at >= _KEY_SECONDS:
-            self._masks = self._masks.lerp(self._grade.masks(image), _KEY_SHARE)
-            self._found_at = time
+            self._masks = self._find_masks(self._grade, image, time)
+        elif len(self._masks) > 1:
+            self._follow(self._grade, before, image, time)
+        self._last = time
         return self._grade.restyled(image, self._masks)
+
+    def _follow(self, grade: GradeNet, before: Tensor, image: Tensor, time: float) -> None:
+        """Moves the regions to where they are in the next frame."""
+        from pydpst.video.moved_masks import moved_masks
+
+        assert self._before is not None
+        planes = torch.cat([self._masks, self._fresh, self._seen])
+        moved, inside = moved_masks(planes, before, self._before)
+        self._masks, self._fresh = moved[:-1].chunk(2)
+        self._seen = moved[-1:] * inside
+        if time - self._found_at >= _KEY_SECONDS or (1 - self._seen).mean() > _MOST_UNSEEN:
+            seen = self._seen
+            self._masks = self._find_masks(grade, image, time).lerp(self._masks, seen)
+        passed = max(0.0, time - self._last)
+        self._masks = self._masks.lerp(self._fresh, 1 - math.exp(-passed / _FADE_SECONDS))
+
+    def _find_masks(self, grade: GradeNet, image: Tensor, time: float) -> Tensor:
+        """Where the regions are in a frame, anew."""
+        self._fresh, self._found_at = grade.masks(image), time
+        self._seen = torch.ones_like(self._fresh[:1])
+        return self._fresh

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -193,10 +194,11 @@ def restyle_clip(
         OSError: likewise.
     """
     check_clip(clip, output)
-    try:
-        import av
-    except ImportError:
-        raise ValueError("video needs the package av; run `pip install pydpst[video]`.") from None
+    for package in ("av", "cv2"):
+        if find_spec(package) is None:
+            raise ValueError(f"video needs the package {package}; run `pip install pydpst[video]`.")
+    import av
+
     output = Path(output)
     reader = ClipReader.open(clip)
     beside = output.parent / f".pydpst-{secrets.token_hex(4)}.part"
