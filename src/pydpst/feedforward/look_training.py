@@ -18,6 +18,7 @@ from pydpst.feedforward.model_file import read_tensors, write_tensors
 from pydpst.feedforward.training_files import ctrl_c_later
 from pydpst.feedforward.training_photos import random_generator
 from pydpst.feedforward.training_state import (
+    check_finite,
     restore_state,
     state_fits,
     state_tensors,
@@ -85,11 +86,7 @@ class ReaderTraining:
         losses["total"].backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         told = {name: float(value.detach()) for name, value in losses.items()}
-        if not all(map(math.isfinite, [*told.values(), float(norm)])):
-            raise FloatingPointError(
-                f"the training diverged at step {self.step + 1}: its losses or gradients are not "
-                "finite; try another seed."
-            )
+        check_finite(self.step + 1, told, float(norm), "try another seed")
         with ctrl_c_later():
             self.optimizer.step()
             self._follow(min(_AVERAGE, (self.step + 1) / (self.step + 20)))

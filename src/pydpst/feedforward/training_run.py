@@ -23,6 +23,7 @@ from pydpst.feedforward.training_files import ctrl_c_later
 from pydpst.feedforward.training_photos import sample, step_shape
 from pydpst.feedforward.training_settings import Settings
 from pydpst.feedforward.training_state import (
+    check_finite,
     restore_state,
     state_fits,
     state_tensors,
@@ -155,12 +156,7 @@ class Run:
         values = self.processes.mean(torch.stack(sums).mean(0)).tolist()
         told = dict(zip(losses, values, strict=True))
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        if not all(map(math.isfinite, [*values, float(norm)])):
-            words = ", ".join(f"{name} {value:.3g}" for name, value in told.items())
-            raise FloatingPointError(
-                f"the training diverged at step {self.step + 1}: its losses ({words}) or gradients "
-                "are not finite; give smaller weights."
-            )
+        check_finite(self.step + 1, told, float(norm), "give smaller weights")
         with ctrl_c_later():
             self.optimizer.step()
         return told

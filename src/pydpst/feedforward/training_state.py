@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -15,6 +16,20 @@ def steps_taken(network: nn.Module, optimizer: torch.optim.Optimizer) -> int:
     """How many steps were taken: the optimiser's own count, so that they cannot differ."""
     first = next(network.parameters())
     return int(optimizer.state[first]["step"]) if optimizer.state else 0
+
+
+def check_finite(step: int, losses: Mapping[str, float], norm: float, remedy: str) -> None:
+    """Stops a training before a step that would spoil it.
+
+    Raises:
+        FloatingPointError: if losses or the gradients' norm are not finite.
+    """
+    if not all(map(math.isfinite, [*losses.values(), norm])):
+        words = ", ".join(f"{name} {value:.3g}" for name, value in losses.items())
+        raise FloatingPointError(
+            f"the training diverged at step {step}: its losses ({words}) or gradients are not "
+            f"finite; {remedy}."
+        )
 
 
 def state_tensors(networks: Networks, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

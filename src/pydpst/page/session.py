@@ -161,7 +161,7 @@ class Session:
         Raises:
             ValueError: for fewer than two regions.
         """
-        self.regions = self._shared().merged(names)
+        self.regions = self._known_regions().merged(names)
         return self.regions
 
     def match(self, name: str, partner: str | None) -> Regions:
@@ -170,7 +170,7 @@ class Session:
         Raises:
             ValueError: if there is no such region.
         """
-        self.regions = self._shared().rematched({name: partner})
+        self.regions = self._known_regions().rematched({name: partner})
         return self.regions
 
     def overlays(self) -> list[np.ndarray[Any, Any]]:
@@ -195,7 +195,7 @@ class Session:
         Raises:
             ValueError: if the photos now share no region.
         """
-        regions = self._shared()
+        regions = self._known_regions()
         return (regions, []) if self.found is None else painted(regions, strokes)
 
     def plan(self, **options: Any) -> Plan:
@@ -296,7 +296,7 @@ class Session:
         # Another name for another photo: browsers keep what they have seen.
         return Path(tempfile.mkdtemp(dir=parent))
 
-    def _shared(self) -> Regions:
+    def _known_regions(self) -> Regions:
         if self.regions is None:
             raise ValueError("there are no regions yet; give both photos first.")
         return self.regions

@@ -64,17 +64,18 @@ class ShotGrade:
                 self._grade = self._find(image)
             self._masks = self._find_masks(self._grade, image, time)
         elif len(self._masks) > 1:
-            self._follow(self._grade, before, image, time)
+            self._follow(self._grade, (before, copy), image, time)
         self._last = time
         return self._grade.restyled(image, self._masks)
 
-    def _follow(self, grade: GradeNet, before: Tensor, image: Tensor, time: float) -> None:
-        """Moves the regions to where they are in the next frame."""
+    def _follow(
+        self, grade: GradeNet, copies: tuple[Tensor, Tensor], image: Tensor, time: float
+    ) -> None:
+        """Moves the regions to where they are in the next frame; copies are of the last and it."""
         from pydpst.video.moved_masks import moved_masks
 
-        assert self._before is not None
         planes = torch.cat([self._masks, self._fresh, self._seen])
-        moved, inside = moved_masks(planes, before, self._before)
+        moved, inside = moved_masks(planes, *copies)
         self._masks, self._fresh = moved[:-1].chunk(2)
         self._seen = moved[-1:] * inside
         if time - self._found_at >= _KEY_SECONDS or (1 - self._seen).mean() > _MOST_UNSEEN:
