@@ -49,7 +49,8 @@ def test_sdist_has_what_a_build_needs(tmp_path: Path) -> None:
     (archive,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(archive) as files:
         names = {name.partition("/")[2] for name in files.getnames()}
-    needed = {"pyproject.toml", "setup.py", "LICENSE", "NOTICE", "README.md", "src/pydpst/py.typed"}
+    needed = {"pyproject.toml", "setup.py", "README.md", "src/pydpst/py.typed"}
+    needed |= {"LICENSE", "LICENSE-APACHE", "NOTICE"}
     for folder in ("csrc", "src/pydpst/weights"):
         paths = (ROOT / folder).rglob("*")
         needed |= {str(path.relative_to(ROOT)) for path in paths if path.is_file()}

@@ -22,8 +22,10 @@ from pydpst.regions.mask_colors import NAMED_COLORS, SCENE_NAMES, label_image
 from pydpst.regions.masks import WHOLE_STYLE, Regions
 from pydpst.regions.names_file import names_json, read_names
 from pydpst.regions.pairing import NEAREST, Match, Seen, pair_groups, present
-from pydpst.regions.plain import plain_background
+from pydpst.regions.saliency import salient
 from pydpst.regions.scene import GROUPS, scene_probabilities, seen_size
+from pydpst.regions.scene_regions import regions_again
+from pydpst.regions.subject import plain_background
 from pydpst.regions.undecided import undecided
 from pydpst.transfer.linear import monge_kantorovich
 from pydpst.transfer.pair import find_regions
@@ -64,17 +66,17 @@ def test_probabilities_of_any_photo(shape: tuple[int, int]) -> None:
     image = torch.rand(3, *shape, generator=torch.Generator().manual_seed(0))
     tall, wide = seen_size(*shape)
     assert tall % 16 == wide % 16 == 0
-    (found,) = scene_probabilities([image])
+    found = scene_probabilities(image)
     assert found.shape == (len(GROUPS), tall // 8, wide // 8)
     torch.testing.assert_close(found.sum(0), torch.ones(found.shape[1:]))
-    assert torch.equal(found, scene_probabilities([image])[0])
+    assert torch.equal(found, scene_probabilities(image))
 
 
 def test_sky_is_seen_by_day_and_night_and_in_grey(
     cities: tuple[torch.Tensor, torch.Tensor],
 ) -> None:
     grey = cities[0].mean(0, keepdim=True).expand(3, -1, -1)
-    for found in scene_probabilities([*cities, grey]):
+    for found in map(scene_probabilities, [*cities, grey]):
         labels = found.argmax(0)
         height = len(labels)
         assert (labels[: height // 8] == 0).float().mean() > 0.8
@@ -201,6 +203,40 @@ def test_an_object_is_apart_from_a_plain_background() -> None:
         assert (labels[:30] == 0).all()
     assert plain_background(torch.rand(3, 24, 32)) is None
     assert plain_background(torch.zeros(3, 24, 32)) is None
+
+
+def test_a_subject_is_apart_from_what_is_behind_it() -> None:
+    flower = photo("dandelion")
+    regions = find_regions(flower, flower.flip(2))
+    assert regions.names == ["background", "object"]
+    height = flower.shape[1]
+    middle = regions.content[height // 2 - 20 : height // 2 + 20]
+    assert 0.05 < float((regions.content == 1).float().mean()) < 0.3
+    assert (middle == 1).any()
+    for corner in (regions.content[:20, :20], regions.content[-20:, -20:]):
+        assert (corner == 0).all()
+    differing = regions.content != regions.style.flip(1)
+    assert float(differing.float().mean()) < 0.02
+    again = regions_again(flower, [match.content for match in regions.matches])
+    # Soft masks follow the photo's edges, where labels are cut.
+    assert float((again.argmax(0) == regions.content).float().mean()) > 0.98
+
+
+def test_what_stands_out_in_a_scene_is_no_subject(
+    cities: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    lake = photo("lake")
+    assert (salient(lake) > 0.8).float().mean() > 0.1
+    assert "object" not in find_regions(lake, cities[0]).names
+    # Of two photos both must show no more than a subject.
+    assert "object" not in find_regions(photo("dandelion"), lake).names
+
+
+def test_nothing_stands_out_in_one_colour() -> None:
+    for level in (0.0, 0.5, 1.0):
+        flat = torch.full((3, 40, 60), level)
+        assert salient(flat).isfinite().all()
+        assert find_regions(flat, flat).names == ["whole"]
 
 
 def test_label_maps_keep_their_names(

@@ -44,7 +44,7 @@ def main(
     for number in held[:: max(1, len(held) // count)][:count]:
         photo = read_photo(photos, number)
         small = F.interpolate(photo[None], (_HEIGHT, _WIDTH), mode="area")[0]
-        maps = [drawn(p) for p in (scene_probabilities([photo])[0], targets[number].float())]
+        maps = [drawn(p) for p in (scene_probabilities(photo), targets[number].float())]
         strips.append(F.pad(side_by_side([small, *maps]), (0, 8, 0, 8), value=1))
     strips += [torch.ones_like(strips[0])] * (-len(strips) % _IN_A_ROW)
     rows = [torch.cat(strips[k : k + _IN_A_ROW], 2) for k in range(0, len(strips), _IN_A_ROW)]

@@ -120,7 +120,7 @@ def _scenes(
     """What is where in each photo: probabilities of kinds of thing, (G, h, w)."""
     found = []
     for number, photo in enumerate(photos, start=1):
-        found.append(scene_probabilities([photo.float() / 255])[0].half())
+        found.append(scene_probabilities(photo.float() / 255).half())
         tell(TrainingProgress("look", number, len(photos), {}, {}))
     return found
 

@@ -150,17 +150,17 @@ def _down(x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def scene_probabilities(photos: Sequence[Tensor]) -> list[Tensor]:
-    """What is where in photos.
+def scene_probabilities(photo: Tensor) -> Tensor:
+    """What is where in a photo.
 
     Args:
-        photos: (3, H, W) in [0, 1], of any size.
+        photo: (3, H, W) in [0, 1], of any size.
 
     Returns:
-        For each photo the probabilities of `GROUPS`, (9, h, w), float32 on the CPU, on a grid of
+        The probabilities of `GROUPS`, (9, h, w), float32 on the CPU, on a grid of
         about 32 by 40 cells.
     """
-    return [_scenes(_probabilities, seen(photo), None) for photo in photos]
+    return _scenes(_probabilities, seen(photo), None)
 
 
 # Those of a photo and of the style that a folder shares.

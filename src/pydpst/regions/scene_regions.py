@@ -12,8 +12,8 @@ from pydpst.photos.resizing import resize
 from pydpst.regions.masks import Regions, followed_masks, resized_labels, with_undecided
 from pydpst.regions.outlines import follow_colors
 from pydpst.regions.pairing import LinearMap, Match, Seen, pair_groups, region_sums
-from pydpst.regions.plain import plain_background
 from pydpst.regions.scene import scene_probabilities
+from pydpst.regions.subject import background, subject_background
 from pydpst.regions.undecided import undecided
 
 # Borders are found at this size.
@@ -36,19 +36,19 @@ def scene_regions(content: Tensor, style: Tensor, linear: LinearMap | None = Non
         photos are no more than these; or one, named whole.
     """
     photos = [content, style]
-    seen = [
-        Seen(found, F.interpolate(photo[None], found.shape[-2:], mode="area")[0].float().cpu())
-        for photo, found in zip(photos, scene_probabilities(photos), strict=True)
-    ]
+    seen = [_seen(photo) for photo in photos]
+    objects = _objects(photos, list(map(subject_background, photos, seen)))
+    if objects is not None:
+        return objects
     matches = pair_groups(seen[0], seen[1], linear)
     if len(matches) > 1:
         parts = [[match.content for match in matches], [match.style for match in matches]]
         shares = [region_sums(view, part) for view, part in zip(seen, parts, strict=True)]
-        return _outlined(photos, shares, matches)
-    plain = [plain_background(view.colors) for view in seen]
-    shares = [torch.stack([x, 1 - x]) for x in plain if x is not None]
-    if len(shares) == len(photos):
-        return _outlined(photos, shares, _plain_matches(shares))
+        outlines = [_outline(photo, share) for photo, share in zip(photos, shares, strict=True)]
+        return _outlined(outlines, matches)
+    objects = _objects(photos, list(map(background, photos, seen)))
+    if objects is not None:
+        return objects
     whole = [torch.zeros(x.shape[-2:], dtype=torch.int64, device=x.device) for x in photos]
     return Regions(whole[0], whole[1], [matches[0].name], 1, matches=tuple(matches))
 
@@ -66,29 +66,39 @@ def regions_again(photo: Tensor, parts: Sequence[frozenset[str]]) -> Tensor:
     """
     if len(parts) == 1:
         return torch.ones_like(photo[:1])
-    (found,) = scene_probabilities([photo])
-    colors = F.interpolate(photo[None], found.shape[-2:], mode="area")[0].float().cpu()
+    seen = _seen(photo)
     if frozenset(["background"]) in parts:
-        plain = plain_background(colors)
-        background = torch.zeros(found.shape[-2:]) if plain is None else plain
-        share = torch.stack([background if "background" in x else 1 - background for x in parts])
+        behind = background(photo, seen)
+        if behind is None:
+            behind = torch.zeros_like(seen.colors[0])
+        share = torch.stack([behind if "background" in x else 1 - behind for x in parts])
+        labels, mixed = _object_outline(photo, share)
     else:
-        share = region_sums(Seen(found, colors), list(parts))[: len(parts)]
-    labels, mixed = _outline(photo, share)
+        labels, mixed = _outline(photo, region_sums(seen, list(parts))[: len(parts)])
     return with_undecided(followed_masks(labels, photo, len(parts)), mixed)
 
 
-def _plain_matches(shares: list[Tensor]) -> list[Match]:
+def _seen(photo: Tensor) -> Seen:
+    found = scene_probabilities(photo)
+    return Seen(found, F.interpolate(photo[None], found.shape[-2:], mode="area")[0].float().cpu())
+
+
+def _objects(photos: list[Tensor], behind: list[Tensor | None]) -> Regions | None:
+    """Background and object, if both photos have a background."""
+    shares = [torch.stack([x, 1 - x]) for x in behind if x is not None]
+    if len(shares) < len(photos):
+        return None
     confidence = min(float(x.amax(0).mean()) for x in shares)
-    return [
+    matches = [
         Match(name, frozenset([name]), frozenset([name]), confidence)
         for name in ("background", "object")
     ]
+    outlines = [_object_outline(photo, share) for photo, share in zip(photos, shares, strict=True)]
+    return _outlined(outlines, matches)
 
 
-def _outlined(photos: list[Tensor], shares: list[Tensor], matches: list[Match]) -> Regions:
-    """Label maps of coarse shares (R, h, w), the largest region first; what is beyond is none."""
-    outlines = [_outline(photo, share) for photo, share in zip(photos, shares, strict=True)]
+def _outlined(outlines: list[tuple[Tensor, Tensor]], matches: list[Match]) -> Regions:
+    """The regions of label maps and of what is undecided, the largest first."""
     labels, mixed = [labels for labels, _ in outlines], [mixed for _, mixed in outlines]
     order = torch.bincount(labels[0].flatten(), minlength=len(matches)).argsort(descending=True)
     rank = torch.full((len(matches) + 1,), -1, device=order.device)
@@ -112,3 +122,11 @@ def _outline(photo: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
     inner = 1 - F.max_pool2d(F.pad(1 - sure, (1, 1, 1, 1), mode="replicate"), 3, 1)
     found = follow_colors(share, share * sure, small, inner).argmax(0)
     return resized_labels(found, photo), undecided(share, photo)
+
+
+def _object_outline(photo: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """The same of shares (2, h, w) that have outlines already."""
+    share = share.to(photo.device)
+    size = resize(photo, _OUTLINES_SIZE).shape[-2:]
+    labels = F.interpolate(share[None], size, mode="bilinear", align_corners=False)[0].argmax(0)
+    return resized_labels(labels, photo), undecided(share, photo)
