@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import struct
 import sys
 import zlib
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 PHOTOS = Path(__file__).parent.parent / "examples" / "photos"
 
 Run = Callable[..., tuple[int, str]]
+
+
+# A shell's background jobs ignore Ctrl-C, and so would what they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
