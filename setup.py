@@ -53,8 +53,9 @@ if sys.platform == "win32":
     os.environ.setdefault("CXX", "clang-cl")
     cxx = ["/O2", "/std:c++20", "/clang:-fno-math-errno", TARGET]
 else:
-    cxx = ["-O3", "-fno-math-errno", "-g0", "-std=c++20", "-fvisibility=hidden"]
-    cxx += ["-Wall", "-Wno-psabi", TARGET]
+    # All of GCC's -O3 that makes the loops faster: the rest compiles for a quarter longer.
+    cxx = ["-O2", "-fpeel-loops", "-fsplit-loops", "-funswitch-loops", "-fno-math-errno"]
+    cxx += ["-g0", "-std=c++20", "-fvisibility=hidden", "-Wall", "-Wno-psabi", TARGET]
 sources = ["csrc/library.cpp", *sorted(map(str, Path("csrc/cpu").glob("*.cpp")))]
 extensions = [Extension("pydpst._C", sources, extra_compile_args={"cxx": cxx}, **common)]
 
