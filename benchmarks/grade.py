@@ -1,11 +1,12 @@
 """Prints the times of grade_apply, and of a copy of the bytes that it must move.
 
-python benchmarks/grade.py [--core] [MEGAPIXELS ...]
+python benchmarks/grade.py [--core] [--everywhere] [MEGAPIXELS ...]
 
 With --core, the time of one core, which counts for little what others do on the machine.
 
-Masks are random, which no real mask is: every region has a share of every pixel. The photo is one
-of the examples, since neighbours that are alike have few hues.
+Regions are bands that go over into one another within a tenth of their height; with --everywhere
+each has a share of every pixel, as none that is found has. The photo is one of the examples, since
+neighbours that are alike have few hues.
 """
 
 from __future__ import annotations
@@ -46,10 +47,23 @@ def copy(planes: int, pixels: int) -> Callable[[], object]:
     return lambda: target.copy_(source)
 
 
-def contenders(regions: int, hues: int, side: int) -> dict[str, Callable[[], object]]:
+def bands(regions: int, side: int) -> torch.Tensor:
+    """Masks (1, R, side, side) that sum to 1."""
+    rows = torch.linspace(0, regions, side)
+    last = torch.arange(1, regions)[:, None]
+    below = ((rows - last) * 10 + 0.5).clamp(0, 1)
+    below = torch.cat([torch.ones(1, side), below, torch.zeros(1, side)])
+    return -below.diff(dim=0)[None, :, :, None].expand(-1, -1, -1, side).contiguous()
+
+
+def contenders(
+    regions: int, hues: int, side: int, everywhere: bool
+) -> dict[str, Callable[[], object]]:
     generator = torch.Generator().manual_seed(0)
     image = F.interpolate(pydpst.load_image(PHOTO)[None], (side, side), mode="bilinear")
-    masks = torch.rand(1, regions, side, side, generator=generator)
+    masks = bands(regions, side)
+    if everywhere:
+        masks = torch.rand(masks.shape, generator=generator)
     maps = torch.randn(1, regions, 1, KNOTS, 12, generator=generator).repeat(1, 1, hues, 1, 1)
     # as the search has them: hues differ by offsets
     maps[..., 3::4] = torch.randn(1, regions, hues, KNOTS, 3, generator=generator)
@@ -65,18 +79,18 @@ def contenders(regions: int, hues: int, side: int) -> dict[str, Callable[[], obj
 
 
 def main() -> None:
-    core = "--core" in sys.argv
+    core, everywhere = "--core" in sys.argv, "--everywhere" in sys.argv
     if core:
         torch.set_num_threads(1)
     clock = time.thread_time if core else time.perf_counter
-    sizes = [float(argument) for argument in sys.argv[1:] if argument != "--core"]
+    sizes = [float(argument) for argument in sys.argv[1:] if argument[:2] != "--"]
     print(f"{torch.get_num_threads()} threads, {KNOTS} knots, float32, ms a megapixel, shortest\n")
     print("| megapixels | regions | hues | copy | forward | ratio | backward (maps) | ratio |")
     print("|---|---|---|---|---|---|---|---|")
     for megapixels in sizes or [0.25, 1, 12]:
         side = round((megapixels * 1e6) ** 0.5)
         for regions, hues in itertools.product((1, 3, 6), (1, 7)):
-            functions = contenders(regions, hues, side)
+            functions = contenders(regions, hues, side, everywhere)
             times = minima(functions, 100 if megapixels <= 1 else 10, clock)
             one, forward, backward = (value / megapixels for value in times.values())
             print(

@@ -43,9 +43,10 @@ PYDPST_INLINE void add_map(const S* table, int64_t table_size, const BetweenKnot
 // Whether a comparison holds for any pixel of a vector.
 template <typename S>
 PYDPST_INLINE bool any_lane(const typename Lanes<S>::Index& holds) {
-  bool result = false;
-  for (int lane = 0; lane < Lanes<S>::count; ++lane) result |= holds[lane] != 0;
-  return result;
+  int64_t words[PYDPST_VECTOR_BYTES / 8], all = 0;
+  __builtin_memcpy(words, &holds, sizeof(words));
+  PYDPST_UNROLL for (const int64_t word : words) { all |= word; }
+  return all != 0;
 }
 
 template <bool Fits, typename S>
@@ -65,6 +66,8 @@ void grade_pixels(const Graded<S>& graded, int64_t begin, int64_t end) {
     }
     for (int64_t r = 0; r < graded.regions; ++r) {
       const Vector<S> mask = load(graded.masks + r * graded.pixels + i, count);
+      // Most regions are nowhere in a vector, too.
+      if (!any_lane<S>(mask != Vector<S>{})) continue;
       if (graded.offsets) {
         add_map<Fits, 1>(graded.tables + (r * kHues + kHues - 1) * map_size, table_size, at, mask,
                          matrix);
