@@ -31,7 +31,7 @@ from pydpst.transfer.pixels import Level, Objective, descend
 
 PHOTOS = Path(__file__).parent.parent / "examples/photos"
 PAIRS = (("city_day", "city_night"), ("mountain_path", "mountain_evening"))
-WEIGHTS = {"content": 0.2, "style": 1.0, "photorealism": 275.0}
+WEIGHTS = {"content": 0.2, "style": 1.0, "photorealism": 285.0}
 Losses = dict[str, float]
 
 

@@ -41,7 +41,7 @@ def main(
     whole = [torch.ones_like(photo[:1]) for photo in photos]
     level = Level(*photos, *whole, size)
     runs = {}
-    for name, weight in (("without", 0.0), ("with", 275.0)):
+    for name, weight in (("without", 0.0), ("with", 285.0)):
         weights = {"content": 0.2, "style": 1.0, "photorealism": weight, "tv": 0.0}
         runs[name] = descend(Objective(vgg, weights, level), level.content, steps + 2)
     seconds: dict[str, list[float]] = {"without": [], "with": []}

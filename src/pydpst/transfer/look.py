@@ -24,7 +24,7 @@ _STEPS = {"grade": 36, "pixels": 100}
 # Beyond, squares of gradients leave float32, and no step improves anything.
 _LARGEST_WEIGHT = 1e9
 # A grade cannot paint; pixels can, and are held harder.
-_PHOTOREALISM = {"grade": 275.0, "pixels": 3000.0}
+_PHOTOREALISM = {"grade": 285.0, "pixels": 3000.0}
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Look:
         default=None,
         metadata=says(
             "Look",
-            "keeps it a local recolouring; by default 275 for a grade and 3000 for pixels; with "
+            "keeps it a local recolouring; by default 285 for a grade and 3000 for pixels; with "
             "pixels 0 is plain neural style transfer",
         ),
     )
