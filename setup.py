@@ -55,6 +55,8 @@ if sys.platform == "win32":
 else:
     # All of GCC's -O3 that makes the loops faster: the rest compiles for a seventh longer.
     cxx = ["-O2", "-fpeel-loops", "-fsplit-loops", "-funswitch-loops", "-fno-math-errno"]
+    # A compiler that keeps its garbage is a twelfth quicker, in half a gigabyte for each file.
+    cxx += ["--param", "ggc-min-heapsize=1000000"]
     cxx += ["-g0", "-std=c++20", "-fvisibility=hidden", "-Wall", "-Wno-psabi", TARGET]
 sources = ["csrc/library.cpp", *sorted(map(str, Path("csrc/cpu").glob("*.cpp")))]
 extensions = [Extension("pydpst._C", sources, extra_compile_args={"cxx": cxx}, **common)]

@@ -53,8 +53,11 @@ using baseline::Place;
 template <typename S>
 const SliceKernels<S>& slice_kernels() {
 #if PYDPST_X86
-  if (has_avx512()) return avx512::slice_kernels<S>;
-  if (has_avx2()) return avx2::slice_kernels<S>;
+  // Doubles are for checks.
+  if constexpr (std::is_same_v<S, float>) {
+    if (has_avx512()) return avx512::slice_kernels<S>;
+    if (has_avx2()) return avx2::slice_kernels<S>;
+  }
 #endif
   return baseline::slice_kernels<S>;
 }

@@ -42,8 +42,11 @@ using baseline::kCoefficients;
 template <typename S>
 const GradeKernels<S>& grade_kernels() {
 #if PYDPST_X86
-  if (has_avx512()) return avx512::grade_kernels<S>;
-  if (has_avx2()) return avx2::grade_kernels<S>;
+  // Doubles are for checks.
+  if constexpr (std::is_same_v<S, float>) {
+    if (has_avx512()) return avx512::grade_kernels<S>;
+    if (has_avx2()) return avx2::grade_kernels<S>;
+  }
 #endif
   return baseline::grade_kernels<S>;
 }

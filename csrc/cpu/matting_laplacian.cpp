@@ -46,12 +46,13 @@ Call<S> call_for(const Tensor& image, int64_t sample, int64_t radius) {
   return call;
 }
 
-// Calls work(c, kernel) for the channels, three at a time while there are as many.
-template <typename S, typename Work>
+// Calls work(c, kernel) for the channels, three at a time while there are as many; for a grey
+// guide, which is rare, one by one.
+template <int G, typename S, typename Work>
 void for_channels(const TileLoops<S>& run, int64_t channels, int64_t radius, const Work& work) {
   const auto* products = radius == kSmallRadius ? run.small_product : run.product;
   for (int64_t c = 0, count = 0; c < channels; c += count) {
-    count = channels - c >= 3 ? 3 : 1;
+    count = G == 3 && channels - c >= 3 ? 3 : 1;
     work(c, products[count == 3]);
   }
 }
@@ -93,7 +94,7 @@ struct CpuMatting {
     for_tiles(out.size(0), out.size(2), out.size(3), radius, [&](int64_t b, const Tile& tile) {
       Call<S> call = call_for<S>(image, b, radius);
       call.whitening = read<S>(whitening, b);
-      for_channels(tile_loops<S, G>(), p.size(1), radius, [&](int64_t c, auto product) {
+      for_channels<G>(tile_loops<S, G>(), p.size(1), radius, [&](int64_t c, auto product) {
         call.p = read<S>(p, b) + c * call.plane;
         call.out = write<S>(out, b) + c * call.plane;
         product(call, tile);
@@ -114,7 +115,7 @@ struct CpuMatting {
         const Tile tile{std::max<int64_t>(side[0], 0), std::min(side[1], call.height),
                         std::max<int64_t>(side[2], 0), std::min(side[3], call.width)};
         if (tile.top >= tile.bottom || tile.left >= tile.right) continue;
-        for_channels(tile_loops<S, G>(), x.size(0), radius, [&](int64_t c, auto product) {
+        for_channels<G>(tile_loops<S, G>(), x.size(0), radius, [&](int64_t c, auto product) {
           call.p = read<S>(x, c);
           call.out = write<S>(out, c);
           product(call, tile);

@@ -61,7 +61,7 @@ constexpr int kSmallRadius = 1;
 template <typename S>
 struct TileLoops {
   using Loop = void (*)(const Call<S>&, const Tile&);
-  // The products are for one channel of p and for three at once.
+  // The products are for one channel of p and for as many as the guide has.
   Loop whitening, product[2], small_product[2], diagonal, image_gradient;
 };
 template <typename S, int G>

@@ -7,7 +7,7 @@
 template <typename S, int G>
 constexpr TileLoops<S> loops{
     whitening_tile<S, G>,
-    {gather_tile<Product<G, 1>, S>, gather_tile<Product<G, 3>, S>},
-    {small_tile<Product<G, 1>, S, kSmallRadius>, small_tile<Product<G, 3>, S, kSmallRadius>},
+    {gather_tile<Product<G, 1>, S>, gather_tile<Product<G, G>, S>},
+    {small_tile<Product<G, 1>, S, kSmallRadius>, small_tile<Product<G, G>, S, kSmallRadius>},
     gather_tile<Diagonal<G>, S>,
     gather_tile<ImageGradient<G>, S>};
