@@ -44,7 +44,7 @@ def objective_of(pair: Pair, size: int) -> tuple[Objective, Tensor]:
     maps = RegionMaps(*planes)
     level = Level(*planes, size, VGGFeatures(CONTENT_LAYERS + STYLE_LAYERS), 0.0, None)
     samples = (sample(content), sample(shown)), (sample(style), sample(style_masks))
-    costs = GradeCosts(maps, content, shown)
+    costs = GradeCosts(maps.shares, content, shown)
     return Objective(level, maps, costs, *samples, None, look.weights()), maps.zeros()
 
 

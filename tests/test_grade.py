@@ -109,7 +109,7 @@ def test_costs_of_the_identity_are_nothing():
     image = photo(1)
     maps = RegionMaps(image, image, halves(image), halves(image))
     theta = maps.zeros()
-    costs = GradeCosts(maps, image, halves(image))(theta, maps(theta))
+    costs = GradeCosts(maps.shares, image, halves(image))(theta, maps(theta))
     assert all(cost < 1e-6 for cost in costs.values())
 
 

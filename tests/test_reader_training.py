@@ -12,7 +12,10 @@ from pydpst.feedforward.look_pairs import Batch, look_batch
 from pydpst.feedforward.look_training import ReaderTraining
 from pydpst.feedforward.model_file import read_tensors, write_tensors
 from pydpst.feedforward.random_looks import random_looks
+from pydpst.feedforward.search_criterion import SearchCriterion
 from pydpst.photos.color_spaces import oklab, oklab_inverse, srgb_of
+from pydpst.reading.network import KNOTS, LookReader
+from pydpst.transfer.grade import identity_maps
 
 STEPS = 4
 
@@ -23,17 +26,43 @@ def photos() -> list[torch.Tensor]:
     return list((F.interpolate(coarse, (72, 96), mode="bilinear") * 255).to(torch.uint8))
 
 
-def training(steps: int = STEPS, count: int = 9) -> ReaderTraining:
+def training(steps: int = STEPS, count: int = 9, start: LookReader | None = None) -> ReaderTraining:
     maps = list(torch.rand(9, 9, 6, 8, generator=torch.Generator().manual_seed(1)).softmax(1))
-    return ReaderTraining(photos()[:count], maps[:count], steps, seed=3)
+    return ReaderTraining(photos()[:count], maps[:count], steps, 3, start)
 
 
 @pytest.fixture(scope="module")
 def whole() -> ReaderTraining:
     run = training()
-    for _ in range(STEPS):
-        assert all(value >= 0 for value in run.advance().values())
+    for step in range(STEPS):
+        losses = run.advance()
+        assert all(value >= 0 for value in losses.values())
+        assert ("search" in losses) == (step == STEPS - 1)
     return run
+
+
+def test_from_a_network_it_goes_on_to_what_stylize_looks_for(whole: ReaderTraining) -> None:
+    before = {name: value.clone() for name, value in whole.average.state_dict().items()}
+    run = training(steps=2, start=whole.average)
+    for name, value in run.network.state_dict().items():
+        assert torch.equal(value, before[name])
+    first = run.advance()
+    assert first["search"] > 0
+    moved = run.network.state_dict()["knot"] - before["knot"]
+    assert 0 < moved.abs().max() < 1e-3
+    assert torch.equal(whole.average.state_dict()["knot"], before["knot"])
+
+
+def test_what_stylize_looks_for_is_less_for_its_own_grade() -> None:
+    """A photo under a cast: the grade that takes the cast away loses less than none does."""
+    photo = photos()[0][None, :, :64, :64] / 255
+    cast = torch.tensor([0.5, 0.8, 1.0]).view(3, 1, 1)
+    none = identity_maps(1)[0].expand(1, KNOTS, -1)
+    wanted = torch.cat([cast.flatten().diag(), torch.zeros(3, 1)], 1).flatten().expand(1, KNOTS, -1)
+    criterion = SearchCriterion()
+    losses = [criterion(maps.clone(), photo, photo * cast) for maps in (none, wanted)]
+    assert losses[1]["style"] < 0.01 < 1 < losses[0]["style"]
+    assert losses[1]["search"] < losses[0]["search"]
 
 
 def test_killed_after_each_step_it_ends_with_the_same_weights(

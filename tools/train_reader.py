@@ -1,10 +1,11 @@
 """Trains src/pydpst/weights/reader.safetensors, which reads the look of any photo.
 
-    python tools/train_reader.py PHOTOS OUTPUT [--log FOLDER]
+    python tools/train_reader.py PHOTOS OUTPUT [--log FOLDER] [--tune --steps 1200]
 
 As `pydpst train --universal` does, with all defaults, on the photos of one part: PHOTOS has
 photos/NUMBER.jpg and SOURCES.tsv, and a fifth, by series, is left out, as for the scene head
-(tools/scene_data.py). Killed and started again it goes on, to the same weights.
+(tools/scene_data.py). With --tune the bundled network is what it starts from. Killed and started
+again it goes on, to the same weights.
 """
 
 from __future__ import annotations
@@ -18,9 +19,16 @@ from scene_data import split
 
 import pydpst
 from pydpst.feedforward.training import TrainingProgress
+from pydpst.reading.reader import reader
 
 
-def main(photos: Path, output: Path, log: Path | None = None) -> None:
+def main(
+    photos: Path,
+    output: Path,
+    log: Path | None = None,
+    tune: bool = False,
+    steps: int = 7200,
+) -> None:
     """Train, or go on."""
     torch.set_num_threads(1)
     paths = [photos / "photos" / f"{number}.jpg" for number in split(photos)[0]]
@@ -35,6 +43,8 @@ def main(photos: Path, output: Path, log: Path | None = None) -> None:
         pydpst.train_universal(
             paths,
             output=output,
+            start=reader() if tune else None,
+            steps=steps,
             held_out=0,
             log=log,
             resume=output.with_suffix(".checkpoint").is_file(),

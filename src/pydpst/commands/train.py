@@ -50,7 +50,7 @@ def train(
         typer.Option(
             "--universal",
             help="A network that reads the look of any photo, for pydpst apply MODEL --style; of "
-            "the options here it takes --steps (6000), --seed, --held-out and those of output.",
+            "the options here it takes --steps (7200), --seed, --held-out and those of output.",
             rich_help_panel="Network",
         ),
     ] = False,

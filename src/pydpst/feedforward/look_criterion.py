@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pydpst.feedforward.look_pairs import PHOTOS, Batch
+from pydpst.feedforward.search_criterion import SearchCriterion
 from pydpst.ops import grade_apply
 from pydpst.photos.color_spaces import oklab
 from pydpst.reading.network import KNOTS, LookReader, Reading
@@ -37,11 +38,16 @@ _WEIGHTS = {
     "rise": 0.5,
     "overshoot": 2.0,
     "rough": 0.02,
+    "search": 1.0,
 }
 
 
 def look_losses(
-    network: LookReader, batch: Batch, generator: torch.Generator, half: bool
+    network: LookReader,
+    batch: Batch,
+    generator: torch.Generator,
+    half: bool,
+    criterion: SearchCriterion | None,
 ) -> dict[str, Tensor]:
     """The losses of a step, scalars by name, and their weighted sum as total.
 
@@ -50,18 +56,23 @@ def look_losses(
         batch: what it is shown.
         generator: chooses which colours are compared.
         half: whether to encode in bfloat16.
+        criterion: of photos of other scenes as a whole, if they are to be judged so, too.
     """
     with torch.autocast(batch.shown.device.type, torch.bfloat16, enabled=half):
         reading = network.read(batch.shown.flatten(0, 1))
         contents, styles = _indices()
         shares = batch.shares()[torch.tensor([0, 0, 1, 1])].flatten(0, 1)
-        maps = network.compare(
-            _at(reading, contents), _at(reading, styles), shares[contents], shares[styles]
-        )
-    known = len(_PAIRS) * PHOTOS
+        both = [shares[contents], shares[styles]]
+        known, parts = len(_PAIRS) * PHOTOS, len(contents)
+        if criterion is not None:
+            # Contents mostly as they were taken, styles under looks: the first of `_SCENES`.
+            wholes = slice(known, known + PHOTOS)
+            contents, styles = (torch.cat([x, x[wholes]]) for x in (contents, styles))
+            both = [torch.cat([x, torch.ones_like(x[wholes])]) for x in both]
+        maps = network.compare(_at(reading, contents), _at(reading, styles), *both)
     looks, overshoot = _look_error(batch, maps[:known], contents[:known])
     scenes, more_overshoot = _scene_error(
-        batch, maps[known:], contents[known:], styles[known:], generator
+        batch, maps[known:parts], contents[known:parts], styles[known:parts], generator
     )
     losses = {
         "looks": looks,
@@ -69,7 +80,10 @@ def look_losses(
         **_map_costs(maps),
         "overshoot": overshoot + more_overshoot,
     }
-    total = torch.stack([_WEIGHTS[name] * value for name, value in losses.items()]).sum()
+    if criterion is not None:
+        photos = batch.clean.flatten(0, 1)
+        losses |= criterion(maps[parts:].float(), photos[contents[parts:]], photos[styles[parts:]])
+    total = torch.stack([w * losses[name] for name, w in _WEIGHTS.items() if name in losses]).sum()
     return {**losses, "total": total}
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from pydpst.feedforward.look_criterion import look_losses
 from pydpst.feedforward.look_pairs import look_batch
 from pydpst.feedforward.model_file import read_tensors, write_tensors
+from pydpst.feedforward.search_criterion import SearchCriterion
 from pydpst.feedforward.training_files import ctrl_c_later
 from pydpst.feedforward.training_photos import random_generator
 from pydpst.feedforward.training_state import (
@@ -27,13 +29,43 @@ from pydpst.feedforward.training_state import (
 from pydpst.losses.vgg import has_fast_bfloat16
 from pydpst.reading.network import LookReader
 
-_RATE, _WARM_UP = 2e-3, 200
-# The running average of the weights is what is kept (Polyak and Juditsky 1992).
-_AVERAGE = 0.998
+
+@dataclass(frozen=True)
+class Lesson:
+    """A part of the training; the learning rate rises and falls over it.
+
+    Attributes:
+        first: its first step.
+        steps: how many there are.
+        rate: the largest.
+        warm_up: over so many steps it rises.
+        average: how much of the running average of the weights stays at a step; it is what is kept
+            in the end (Polyak and Juditsky 1992).
+    """
+
+    first: int
+    steps: int
+    rate: float
+    warm_up: int
+    average: float
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of the training's step number `step`."""
+        done = step - self.first
+        fall = 0.5 + 0.5 * math.cos(math.pi * done / self.steps)
+        return self.rate * min(1.0, (done + 1) / self.warm_up) * fall
+
+    def average_at(self, step: int) -> float:
+        """How much of the average stays after that step."""
+        done = step - self.first
+        return min(self.average, (done + 1) / (done + 20))
 
 
 class ReaderTraining:
     """A network, its optimiser, and where the training stands.
+
+    The first five sixths of the steps teach looks, at little cost a step. In the last sixth photos
+    of different scenes are also judged as `stylize` judges them, by VGG-16 (`SearchCriterion`).
 
     Every photo, cut and look comes from the seed and the step alone, so that a training that was
     killed and resumed gives the weights of one that was not.
@@ -43,6 +75,7 @@ class ReaderTraining:
         maps: for each photo the probabilities of kinds of thing, (G, h, w).
         steps: how many there will be; the learning rate falls to 0 over them.
         seed: of weights, photos, cuts and looks.
+        start: a network that knows looks already: then all steps are as the last sixth.
 
     Attributes:
         network: in training.
@@ -50,19 +83,32 @@ class ReaderTraining:
     """
 
     def __init__(
-        self, photos: Sequence[Tensor], maps: Sequence[Tensor], steps: int, seed: int
+        self,
+        photos: Sequence[Tensor],
+        maps: Sequence[Tensor],
+        steps: int,
+        seed: int,
+        start: LookReader | None = None,
     ) -> None:
         self.photos, self.maps, self.steps, self.seed = photos, maps, steps, seed
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.network = LookReader().train()
+        if start is not None:
+            self.network.load_state_dict(start.state_dict())
         self.average = copy.deepcopy(self.network).eval()
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), _RATE, weight_decay=0.02)
+        tuned = steps if start is not None else max(1, steps // 6)
+        self._looks = Lesson(0, steps - tuned, 2e-3, 200, 0.998)
+        self._tuning = Lesson(steps - tuned, tuned, 1e-3, 50, 0.995)
+        self._criterion = SearchCriterion()
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), 2e-3, weight_decay=0.02)
         self.half = has_fast_bfloat16(torch.device("cpu"))
-        digest = hashlib.sha256()
-        for photo in photos:
-            digest.update(photo.numpy().tobytes())
-        self.identity = {"steps": steps, "seed": seed, "photos": digest.hexdigest()}
+        self.identity = {
+            "steps": steps,
+            "seed": seed,
+            "photos": _digest(photos),
+            "start": "" if start is None else _digest(start.state_dict().values()),
+        }
 
     @property
     def step(self) -> int:
@@ -75,21 +121,25 @@ class ReaderTraining:
         Raises:
             FloatingPointError: if losses or gradients are not finite; the step is not taken.
         """
-        batch = look_batch(self.photos, self.maps, self.seed, self.step)
-        warm_up = min(1.0, (self.step + 1) / _WARM_UP)
-        rate = _RATE * warm_up * (0.5 + 0.5 * math.cos(math.pi * self.step / self.steps))
+        step = self.step
+        tunes = step >= self._tuning.first
+        lesson = self._tuning if tunes else self._looks
+        if step == self._tuning.first:
+            self.network.load_state_dict(self.average.state_dict())
+        batch = look_batch(self.photos, self.maps, self.seed, step)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = lesson.rate_at(step)
         self.optimizer.zero_grad()
-        generator = random_generator(self.seed, 4, self.step)
-        losses = look_losses(self.network, batch, generator, self.half)
+        generator = random_generator(self.seed, 4, step)
+        criterion = self._criterion if tunes else None
+        losses = look_losses(self.network, batch, generator, self.half, criterion)
         losses["total"].backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         told = {name: float(value.detach()) for name, value in losses.items()}
-        check_finite(self.step + 1, told, float(norm), "try another seed")
+        check_finite(step + 1, told, float(norm), "try another seed")
         with ctrl_c_later():
             self.optimizer.step()
-            self._follow(min(_AVERAGE, (self.step + 1) / (self.step + 20)))
+            self._follow(lesson.average_at(step))
         return told
 
     @torch.no_grad()
@@ -127,3 +177,10 @@ class ReaderTraining:
 
     def _networks(self) -> dict[str, nn.Module]:
         return {"network": self.network, "average": self.average}
+
+
+def _digest(tensors: Iterable[Tensor]) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()

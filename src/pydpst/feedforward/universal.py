@@ -19,6 +19,7 @@ from pydpst.photos.color_spaces import oklab
 from pydpst.photos.decode import Source
 from pydpst.reading.network import LookReader, Reading
 from pydpst.regions.scene import scene_probabilities
+from pydpst.transfer.match import check_reader
 
 # Photos are kept at 1.5 times this longer side.
 _SIZE = 192
@@ -28,7 +29,8 @@ def train_universal(
     photos: str | os.PathLike[str] | Sequence[Source],
     *,
     output: str | os.PathLike[str] | None = None,
-    steps: int = 6000,
+    start: LookReader | None = None,
+    steps: int = 7200,
     seed: int = 0,
     held_out: int = 8,
     validate_steps: int | None = None,
@@ -42,14 +44,18 @@ def train_universal(
     """Trains a network that gives photos the look of any other, for `match`, on the CPU.
 
     It learns from parts of photos under random looks, and from pairs of different photos (see
-    `feedforward.look_criterion`). Every photo, cut and look comes from the seed and the step alone,
-    so that a training that was killed and resumed gives the weights of one that was not.
+    `feedforward.look_criterion`); in the last sixth of the steps these are judged by VGG-16, as
+    `stylize` does (see `feedforward.search_criterion`). Every photo, cut and look comes from the
+    seed and the step alone, so that a training that was killed and resumed gives the weights of one
+    that was not.
 
     Args:
         photos: a folder, searched with its folders, or a list, of at least eight; unreadable ones
             are skipped with a warning that names them. They are kept in memory, scaled down.
         output: where to write the model, ending in .safetensors; while it trains there is a
             checkpoint beside it. None: nothing is written.
+        start: a network that this has trained before, or `load_model` of its file: what it knows
+            is kept, and all steps are as those of the last sixth.
         steps: of the optimiser.
         seed: of weights, photos, cuts and looks.
         held_out: how many photos, spread over the list, are kept for validation.
@@ -76,12 +82,13 @@ def train_universal(
     for name, value in (("seed", seed), ("held_out", held_out)):
         if not 0 <= value < 2**63:
             raise ValueError(f"{name} is {value}; it must be a whole number from 0 to 2^63 - 1.")
+    check_reader(start)
     checkpoint = check_paths(output, log, tensorboard, resume)
     tell = callback or (lambda progress: None)
     training, held = hold_out(read_all(photos, _SIZE, tell), held_out)
     if len(training) < PHOTOS:
         raise ValueError(f"there are {len(training)} photos to train on; give at least {PHOTOS}.")
-    run = ReaderTraining(training, _scenes(training, tell), steps, seed)
+    run = ReaderTraining(training, _scenes(training, tell), steps, seed, start)
     if resume and checkpoint is not None:
         run.restore(checkpoint)
     records = TrainingLog(log, tensorboard, run.step)

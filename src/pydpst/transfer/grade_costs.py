@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pydpst.ops import grade_apply
 from pydpst.transfer.grade import HUES, KNOTS, SATURATED, identity_maps
-from pydpst.transfer.grade_maps import RegionMaps, knot_colors, knot_sums
+from pydpst.transfer.grade_maps import knot_colors, knot_sums
 
 # A pixel whose surroundings vary by this much, by standard deviation, is only half flat.
 _FLAT = 0.012
@@ -35,13 +35,13 @@ class GradeCosts:
     """The costs of a grade's maps, each a scalar.
 
     Args:
-        maps: of the regions.
+        shares: (R), of each region in the area of all; they sum to 1.
         content: (3, H, W) in [0, 1], at the size where its noise is still seen.
         masks: (R, H, W), soft, in [0, 1].
     """
 
-    def __init__(self, maps: RegionMaps, content: Tensor, masks: Tensor) -> None:
-        self._shares = maps.shares[:, None, None]
+    def __init__(self, shares: Tensor, content: Tensor, masks: Tensor) -> None:
+        self._shares = shares[:, None, None]
         self._colors, amounts = knot_colors(content, masks)
         self._hues = amounts.sum(2, keepdim=True)
         self._amounts = _between(amounts)
@@ -56,6 +56,24 @@ class GradeCosts:
             distance: the mean squared distance from the start, likewise.
             hues: the mean square of the offsets, and of their differences from hue to hue and
                 from knot to knot.
+            falling, inversion, noise: as `of_maps`.
+        """
+        matrices, offsets = theta[..., :4], theta[..., 4:]
+        return {
+            "roughness": matrices.diff(dim=1).square().mean(),
+            "distance": (self._shares[..., None] * matrices.square()).sum() / KNOTS,
+            "hues": (
+                offsets.square().mean()
+                + (offsets - offsets.roll(1, 3)).square().mean()
+                + offsets.diff(dim=1).square().mean()
+            ),
+            **self.of_maps(maps),
+        }
+
+    def of_maps(self, maps: Tensor) -> dict[str, Tensor]:
+        """The costs of maps (R, 7, K, 12) alone.
+
+        Returns:
             falling: where luminance falls as that of the photo rises.
             inversion: where a direction of colour turns round more than a little.
             noise: how much more than a little the noise in flat areas grows.
@@ -65,16 +83,8 @@ class GradeCosts:
         gain = _gain(slopes + _hue_slopes(maps), self._noise)
         stretch = torch.linalg.eigvalsh((slopes + slopes.mT) / 2)
         shares = self._shares
-        matrices, offsets = theta[..., :4], theta[..., 4:]
         falling = shares * self._hues * (_LEAST_SLOPE - rise).clamp_min(0).square()
         return {
-            "roughness": matrices.diff(dim=1).square().mean(),
-            "distance": (shares[..., None] * matrices.square()).sum() / KNOTS,
-            "hues": (
-                offsets.square().mean()
-                + (offsets - offsets.roll(1, 3)).square().mean()
-                + offsets.diff(dim=1).square().mean()
-            ),
             "falling": falling.sum(1).mean(),
             "inversion": (
                 (shares * (self._amounts + 0.05 * self._hues))[..., None]

@@ -32,7 +32,7 @@ from pydpst.transfer.planning import grade_levels
 
 # How much the photos as a whole count beside regions that were found and may be wrong.
 WHOLE_SHARE = 0.4
-_COSTS = {
+COSTS = {
     "roughness": 1.0,
     "distance": 0.02,
     "hues": 0.05,
@@ -143,7 +143,7 @@ def find_grade(
         maps.start = torch.eye(3, 4).to(content).expand_as(maps.start)
     elif matches is not None:
         maps.start = matches.start(content, style).view_as(maps.start[:1]).expand_as(maps.start)
-    costs = GradeCosts(maps, content, masks)
+    costs = GradeCosts(maps.shares, content, masks)
     samples = (sample(content), sample(masks)), (sample(style), sample(style_masks))
     theta = maps.zeros()
     descent = Descent(theta.flatten())
@@ -253,7 +253,7 @@ class Objective:
     ) -> None:
         self._level, self._maps, self._costs, self._sample = level, maps, costs, sample
         self._matches = matches
-        self._weights = {**weights, **_COSTS}
+        self._weights = {**weights, **COSTS}
         self._green = GreenCast(maps.start, *sample, *style_sample)
         self._blacks = BlackPoint(sample[0], style_sample[0])
 
