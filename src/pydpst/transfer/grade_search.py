@@ -41,7 +41,7 @@ COSTS = {
     "noise": 1.0,
     "green": 10.0,
     "overshoot": 10.0,
-    "blacks": 5.0,
+    "blacks": 3.0,
     "matches": 20000.0,
 }
 # A level's shorter side, at least: the deepest layer halves it four times.
