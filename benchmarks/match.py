@@ -154,7 +154,9 @@ def main(
     size: Annotated[int, typer.Option(help="Pixels of a photo's longer side, at most.")] = 512,
     sheet: Annotated[Path | None, typer.Option(help="Where to show all cases.")] = None,
 ) -> None:
-    wanted = [name for name in METHODS if not methods or name in methods.split(",")]
+    wanted = methods.split(",") if methods else list(METHODS)
+    if not set(wanted) <= set(METHODS):
+        raise typer.BadParameter(f"the methods are {methods!r}; give some of {', '.join(METHODS)}.")
     warnings.filterwarnings("ignore", message="the region")
     errors: dict[str, list[float]] = {name: [] for name in wanted}
     untouched_errors = []
