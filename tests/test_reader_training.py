@@ -50,6 +50,9 @@ def test_from_a_network_it_goes_on_to_what_stylize_looks_for(whole: ReaderTraini
     assert first["search"] > 0
     moved = run.network.state_dict()["knot"] - before["knot"]
     assert 0 < moved.abs().max() < 1e-3
+    kept = run.result().state_dict()["knot"]
+    torch.testing.assert_close(kept, (run.average.state_dict()["knot"] + before["knot"]) / 2)
+    assert (kept - before["knot"]).abs().max() > 0
     assert torch.equal(whole.average.state_dict()["knot"], before["knot"])
 
 
@@ -75,7 +78,7 @@ def test_killed_after_each_step_it_ends_with_the_same_weights(
             run.restore(path)
         run.advance()
         run.save(path)
-    for module in ("network", "average"):
+    for module in ("network", "average", "before"):
         pairs = zip(
             getattr(run, module).state_dict().values(),
             getattr(whole, module).state_dict().values(),

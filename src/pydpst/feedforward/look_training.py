@@ -39,8 +39,8 @@ class Lesson:
         steps: how many there are.
         rate: the largest.
         warm_up: over so many steps it rises.
-        average: how much of the running average of the weights stays at a step; it is what is kept
-            in the end (Polyak and Juditsky 1992).
+        average: how much of the running average of the weights (Polyak and Juditsky 1992) stays at
+            a step.
     """
 
     first: int
@@ -66,6 +66,8 @@ class ReaderTraining:
 
     The first five sixths of the steps teach looks, at little cost a step. In the last sixth photos
     of different scenes are also judged as `stylize` judges them, by VGG-16 (`SearchCriterion`).
+    What is kept is halfway between the weights before and after these: it has nearly all that they
+    teach, and forgets less of looks (Wortsman et al. 2022, "Robust fine-tuning").
 
     Every photo, cut and look comes from the seed and the step alone, so that a training that was
     killed and resumed gives the weights of one that was not.
@@ -79,7 +81,8 @@ class ReaderTraining:
 
     Attributes:
         network: in training.
-        average: the running average of its weights, which is what is kept in the end.
+        average: the running average of its weights.
+        before: that before the last sixth of the steps.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class ReaderTraining:
         if start is not None:
             self.network.load_state_dict(start.state_dict())
         self.average = copy.deepcopy(self.network).eval()
+        self.before = copy.deepcopy(self.average)
         tuned = steps if start is not None else max(1, steps // 6)
         self._looks = Lesson(0, steps - tuned, 2e-3, 200, 0.998)
         self._tuning = Lesson(steps - tuned, tuned, 1e-3, 50, 0.995)
@@ -125,7 +129,8 @@ class ReaderTraining:
         tunes = step >= self._tuning.first
         lesson = self._tuning if tunes else self._looks
         if step == self._tuning.first:
-            self.network.load_state_dict(self.average.state_dict())
+            for network in (self.network, self.before):
+                network.load_state_dict(self.average.state_dict())
         batch = look_batch(self.photos, self.maps, self.seed, step)
         for group in self.optimizer.param_groups:
             group["lr"] = lesson.rate_at(step)
@@ -139,15 +144,15 @@ class ReaderTraining:
         check_finite(step + 1, told, float(norm), "try another seed")
         with ctrl_c_later():
             self.optimizer.step()
-            self._follow(lesson.average_at(step))
+            _follow(self.average, self.network, lesson.average_at(step))
         return told
 
-    @torch.no_grad()
-    def _follow(self, share: float) -> None:
-        mine, theirs = self.average.state_dict(), self.network.state_dict()
-        for value, new in zip(mine.values(), theirs.values(), strict=True):
-            if value.is_floating_point():
-                value.lerp_(new, 1 - share)
+    def result(self) -> LookReader:
+        """What is kept of the training so far."""
+        found = copy.deepcopy(self.average)
+        if self.step > self._tuning.first:
+            _follow(found, self.before, 0.5)
+        return found
 
     def save(self, path: Path) -> None:
         """Writes the checkpoint; before the first step there is nothing to write."""
@@ -176,7 +181,16 @@ class ReaderTraining:
         restore_state(tensors, networks, self.optimizer, step)
 
     def _networks(self) -> dict[str, nn.Module]:
-        return {"network": self.network, "average": self.average}
+        return {"network": self.network, "average": self.average, "before": self.before}
+
+
+@torch.no_grad()
+def _follow(average: nn.Module, network: nn.Module, share: float) -> None:
+    """Moves an average of weights towards a network's; so much of it stays."""
+    mine, theirs = average.state_dict(), network.state_dict()
+    for value, new in zip(mine.values(), theirs.values(), strict=True):
+        if value.is_floating_point():
+            value.lerp_(new, 1 - share)
 
 
 def _digest(tensors: Iterable[Tensor]) -> str:

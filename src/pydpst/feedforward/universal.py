@@ -109,7 +109,7 @@ def train_universal(
         raise
     finally:
         records.close()
-    network = run.average
+    network = run.result()
     if output is not None and checkpoint is not None:
         about = {
             "training": {"steps": steps, "seed": seed},
@@ -135,7 +135,7 @@ def _scenes(
 @torch.no_grad()
 def _validate(run: ReaderTraining, batch: Batch, records: TrainingLog) -> dict[str, float]:
     """How far the network is from the truth on photos held out; keeps pictures of them."""
-    network, count = run.average, batch.clean.shape[1]
+    network, count = run.result(), batch.clean.shape[1]
     reading = network.read(batch.shown.flatten(0, 1))
     content, style = (
         Reading(reading.tokens[part], reading.cells[part], reading.grid)
