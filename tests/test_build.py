@@ -43,6 +43,29 @@ def test_another_value_of_pydpst_cuda_is_refused() -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="clang-cl has flags of its own")
+@pytest.mark.parametrize("compiler", ["clang version 14.0.6", "Free Software Foundation, Inc."])
+def test_gcc_alone_gets_flags_of_its_own(tmp_path: Path, compiler: str) -> None:
+    """clang stops at -fsplit-loops, which it does not know."""
+    program, told = tmp_path / "compiler", tmp_path / "told"
+    program.write_text(
+        f'#!/bin/sh\n[ "$1" = --version ] && echo "{compiler}" && exit 0\n'
+        f'echo "$@" >> {told}\nexit 1\n'
+    )
+    program.chmod(0o755)
+    built = tmp_path / "built"
+    done = subprocess.run(
+        [sys.executable, "setup.py", "build_ext", "--build-temp", built, "--build-lib", built],
+        cwd=ROOT,
+        env=os.environ | {"CXX": str(program), "PYDPST_CUDA": "0"},
+        capture_output=True,
+    )
+    assert done.returncode != 0
+    arguments = set(told.read_text().split())
+    assert "-std=c++20" in arguments
+    assert ("-fsplit-loops" in arguments) == ("Free" in compiler)
+
+
 def test_sdist_has_what_a_build_needs(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "-o", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
