@@ -76,6 +76,8 @@ def test_photos_held_out_are_measured_and_shown(photos: Path, tmp_path: Path) ->
         photos, steps=1, held_out=2, log=tmp_path, callback=lambda p: told.append(p)
     )
     assert isinstance(found, LookReader)
+    weights = found.state_dict()["knot"]
+    assert torch.equal(weights, weights.half().float())
     # The first weights change nothing yet, so the error is that of the untouched photos.
     (error,) = (p.metrics["error"] for p in told if p.stage == "validate")
     assert 0.8 < error < 1.2

@@ -109,14 +109,15 @@ def train_universal(
         raise
     finally:
         records.close()
-    network = run.result()
+    # As a file has it, whether or not one is written.
+    network = run.result().half()
     if output is not None and checkpoint is not None:
         about = {
             "training": {"steps": steps, "seed": seed},
             "photos": len(training),
             "license": license,
         }
-        save_model(network.half(), output, about)
+        save_model(network, output, about)
         checkpoint.unlink(missing_ok=True)
     return network.float()
 
