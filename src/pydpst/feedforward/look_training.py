@@ -75,7 +75,7 @@ class ReaderTraining:
     Args:
         photos: (3, H, W), uint8; at least eight.
         maps: for each photo the probabilities of kinds of thing, (G, h, w).
-        steps: how many there will be; the learning rate falls to 0 over them.
+        steps: how many there will be; the learning rate falls to 0 twice.
         seed: of weights, photos, cuts and looks.
         start: a network that knows looks already: then all steps are as the last sixth.
 
