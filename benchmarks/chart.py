@@ -20,7 +20,7 @@ from laplacian import medians, random_image
 
 from pydpst.losses.content import CONTENT_LAYERS
 from pydpst.losses.style import STYLE_LAYERS
-from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
+from pydpst.losses.vgg import VGGFeatures, quick_dtype
 from pydpst.transfer.pixels import Level, Objective, descend
 
 MEGAPIXELS = (0.0625, 0.125, 0.25, 0.5, 1.0)
@@ -40,7 +40,7 @@ def images(megapixels: float) -> tuple[torch.Tensor, torch.Tensor]:
 def step_seconds(megapixels: float) -> float:
     """The median of a few steps without the photorealism term."""
     image, style = images(megapixels)
-    dtype = torch.bfloat16 if has_fast_bfloat16(image.device) else torch.float32
+    dtype = quick_dtype(image.device)
     vgg = VGGFeatures(CONTENT_LAYERS + STYLE_LAYERS, dtype=dtype)
     masks = torch.ones_like(image[:1])
     level = Level(image, style, masks, masks, max(image.shape))

@@ -6,9 +6,10 @@ FOLDER has input/inN.png, style/tarN.png, segmentation/{in,tar}N.png and publish
 to RESULTS/MODE/N.png, their seconds beside them; those that are already there are not made again.
 The modes: given is a grade with the masks of the folder, auto one with regions by what the photos
 show, clusters one with regions by looks, none one for the whole photo, pixels the method pixels
-with the masks, and match what the network of `pydpst apply --style` gives in one pass. All are
-measured with the masks of the folder: style and colour distance relative to the content's, edge
-SSIM, flat and 1000 times the photorealism residual (see `pydpst.metrics`).
+with the masks, and match what the network of `pydpst apply --style` gives in one pass, for the
+whole photo or, match-auto, by regions. All are measured with the masks of the folder: style and
+colour distance relative to the content's, edge SSIM, flat and 1000 times the photorealism
+residual (see `pydpst.metrics`).
 RESULTS/sheets/N.png shows each pair in full size.
 """
 
@@ -18,7 +19,7 @@ import json
 import time
 import warnings
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 import typer
@@ -41,6 +42,7 @@ MODES = {
     "none": {"regions": "none"},
     "pixels": {"method": "pixels"},
     "match": {},
+    "match-auto": {"regions": "auto"},
 }
 console = Console()
 
@@ -107,14 +109,14 @@ def stylized(pair: Pair, mode: str, results: Path, size: int) -> float:
                 f"{output} was made with --size {made['size']}, not {size}; give another RESULTS."
             )
         return float(made["seconds"])
-    options: dict[str, object] = dict(MODES[mode])
-    if "regions" not in options:
-        options |= {"content_mask": pair.content_mask, "style_mask": pair.style_mask}
-    if mode == "match":
+    options: dict[str, Any] = dict(MODES[mode])
+    if mode.startswith("match"):
         start = time.perf_counter()
         photo, style = (resize(pydpst.load_image(p), size) for p in (pair.content, pair.style))
-        image = pydpst.match(photo, style).image
+        image = pydpst.match(photo, style, **options).image
         return kept(image, output, notes, size, time.perf_counter() - start)
+    if "regions" not in options:
+        options |= {"content_mask": pair.content_mask, "style_mask": pair.style_mask}
     with console.status("") as status:
 
         def show(progress: Progress) -> None:

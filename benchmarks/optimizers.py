@@ -23,15 +23,16 @@ from torch import Tensor
 import pydpst
 from pydpst.losses.content import CONTENT_LAYERS
 from pydpst.losses.style import STYLE_LAYERS
-from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
+from pydpst.losses.vgg import VGGFeatures, quick_dtype
 from pydpst.photos.resizing import resize
 from pydpst.regions.clusters import joint_regions
 from pydpst.transfer.linear import transfer_color
+from pydpst.transfer.look import Look
 from pydpst.transfer.pixels import Level, Objective, descend
 
 PHOTOS = Path(__file__).parent.parent / "examples/photos"
 PAIRS = (("city_day", "city_night"), ("mountain_path", "mountain_evening"))
-WEIGHTS = {"content": 0.2, "style": 1.0, "photorealism": 285.0}
+WEIGHTS = Look(method="pixels").weights()
 Losses = dict[str, float]
 
 
@@ -86,7 +87,7 @@ def main(
     evaluations: Annotated[int, typer.Option(help="Of the objective, for each.")] = 60,
 ) -> None:
     device = torch.device("cpu")
-    dtype = torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
+    dtype = quick_dtype(device)
     vgg = VGGFeatures(CONTENT_LAYERS + STYLE_LAYERS, dtype=dtype)
     contenders = {
         "Adam, warm-up and cosine (pydpst)": ours,

@@ -20,8 +20,9 @@ from rich.table import Table
 import pydpst
 from pydpst.losses.content import CONTENT_LAYERS
 from pydpst.losses.style import STYLE_LAYERS
-from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
+from pydpst.losses.vgg import VGGFeatures, quick_dtype
 from pydpst.photos.resizing import resize
+from pydpst.transfer.look import Look
 from pydpst.transfer.pixels import Level, Objective, descend
 
 PHOTOS = Path(__file__).parent.parent / "examples/photos"
@@ -36,13 +37,13 @@ def main(
     for name in ("mountain_path", "hilltop_sunset"):
         photo = resize(pydpst.load_image(PHOTOS / f"{name}.jpg"), 1024)[:, :size, :size]
         photos.append(photo.contiguous().to(device))
-    dtype = torch.bfloat16 if has_fast_bfloat16(torch.device(device)) else torch.float32
+    dtype = quick_dtype(torch.device(device))
     vgg = VGGFeatures(CONTENT_LAYERS + STYLE_LAYERS, dtype=dtype).to(device)
     whole = [torch.ones_like(photo[:1]) for photo in photos]
     level = Level(*photos, *whole, size)
     runs = {}
-    for name, weight in (("without", 0.0), ("with", 285.0)):
-        weights = {"content": 0.2, "style": 1.0, "photorealism": weight, "tv": 0.0}
+    for name, weight in (("without", 0.0), ("with", None)):
+        weights = Look(method="pixels", photorealism_weight=weight).weights()
         runs[name] = descend(Objective(vgg, weights, level), level.content, steps + 2)
     seconds: dict[str, list[float]] = {"without": [], "with": []}
     for _ in range(steps + 2):

@@ -23,10 +23,13 @@ STYLIZE = ["stylize", "in", "in/a.png", "-o", "out", "--size", "32", "--steps", 
            "--regions", "none"]  # fmt: skip
 TRAIN = ["train", "in/a.png", "in", "-o", "out/model.safetensors", "--size", "64", "--batch", "1",
          "--steps", "6", "--held-out", "0", "--checkpoint-steps", "1"]  # fmt: skip
+UNIVERSAL = ["train", "--universal", "in", "-o", "out/model.safetensors", "--steps", "6",
+             "--held-out", "0", "--checkpoint-steps", "1"]  # fmt: skip
 COMMANDS = {
     "stylize": STYLIZE,
     "apply": ["apply", min(styles()), "in", "-o", "out"],
     "train": TRAIN,
+    "universal": UNIVERSAL,
 }
 
 
@@ -68,7 +71,7 @@ def test_killed_at_random_moments(name: str) -> None:
     arguments = COMMANDS[name]
     seconds = finished(arguments)
     whole = made()
-    assert len(whole) == (1 if name == "train" else 3)
+    assert len(whole) == (1 if arguments[0] == "train" else 3)
     chance, kills = random.Random(name), 0
     shutil.rmtree("out")
     while kills < KILLS:

@@ -11,6 +11,7 @@ from conftest import Run, evening, halves
 from PIL import Image
 
 import pydpst
+from pydpst.commands.one_pass import of_photo
 from pydpst.ops import reference
 from pydpst.photos.resizing import resize
 from pydpst.transfer.cube import apply_cube
@@ -43,6 +44,39 @@ def test_is_one_grade_of_the_photo(pair: tuple[torch.Tensor, torch.Tensor]) -> N
     ones = torch.ones(1, 1, *pair[0].shape[1:])
     want = reference.grade_apply(found.grade.maps[None], ones, pair[0][None])[0].clamp(0, 1)
     torch.testing.assert_close(found.image, want, rtol=0, atol=1e-5)
+
+
+def test_regions_are_graded_apart(
+    pair: tuple[torch.Tensor, torch.Tensor], city_day: Path, tmp_path: Path
+) -> None:
+    """A sky comes nearer to that of a night than by one look for the whole photo."""
+    lake = pydpst.load_image(city_day.with_name("lake.jpg"))
+    whole, found = pydpst.match(lake, pair[1]), pydpst.match(lake, pair[1], regions="auto")
+    assert len(whole.grade.maps) == 1 < len(found.grade.maps)
+    night, *skies = (
+        image[:, : image.shape[1] // 12].mean((1, 2))
+        for image in (pair[1], whole.image, found.image)
+    )
+    one, apart = ((sky - night).norm() for sky in skies)
+    assert apart < 0.7 * one
+    with pytest.raises(ValueError, match="match without regions"):
+        found.save_cube(tmp_path / "look.cube")
+
+
+def test_a_frame_of_a_clip_is_graded_apart_likewise(city_day: Path, city_night: Path) -> None:
+    lake = pydpst.load_image(city_day.with_name("lake.jpg"))
+    frames = of_photo([city_night], 1.0, torch.device("cpu"), "auto").frames()
+    photo = pydpst.match(lake, city_night, regions="auto").image
+    assert (frames(lake, 0.0) - photo).abs().mean() < 2 / 255
+
+
+def test_regions_of_the_same_photo_and_of_black_change_nothing(
+    pair: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    same = pydpst.match(pair[0], pair[0], regions="auto").image
+    assert (same - pair[0]).abs().mean() < 1.5 / 255
+    black = torch.zeros(3, 40, 60)
+    assert pydpst.match(black, black, regions="auto").image.max() < 0.01
 
 
 def test_strength_mixes(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
@@ -123,6 +157,22 @@ def test_the_old_names_and_the_new() -> None:
         (["a.png", "--style", "b.png", "-o", "b.png"], "is also an input"),
         (["a.png", "--style", "b.png", "-o", "r.png", "--export-cube", "x.txt"], ".cube"),
         (["m", "a.png", "-o", "r.png", "--export-cube", "x.cube"], "goes with --style"),
+        (["m", "a.png", "-o", "r.png", "--regions", "auto"], "goes with --style"),
+        (["a.png", "--style", "b.png", "-o", "r.png", "--regions", "sky"], "auto or none"),
+        (
+            [
+                "a.png",
+                "--style",
+                "b.png",
+                "-o",
+                "r.png",
+                "--regions",
+                "auto",
+                "--export-cube",
+                "x.cube",
+            ],
+            "leave --regions out",
+        ),
     ],
 )
 def test_bad_input_gets_a_sentence(

@@ -90,7 +90,7 @@ def test_killed_after_each_step_it_ends_with_the_same_weights(
 def test_a_checkpoint_of_another_training_is_refused(whole: ReaderTraining, tmp_path: Path) -> None:
     whole.save(tmp_path / "a.checkpoint")
     for other in (training(steps=9), training(count=8)):
-        with pytest.raises(ValueError, match="other steps, seed or photos"):
+        with pytest.raises(ValueError, match="other steps, seed, photos or start"):
             other.restore(tmp_path / "a.checkpoint")
 
 

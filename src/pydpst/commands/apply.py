@@ -80,6 +80,14 @@ def apply(
             rich_help_panel="Look",
         ),
     ] = None,
+    regions: Annotated[
+        str,
+        typer.Option(
+            help="With --style: none is one look for all of a photo; auto grades sky like sky and "
+            "ground like ground, and takes longer.",
+            rich_help_panel="Look",
+        ),
+    ] = "none",
     export_cube: Annotated[
         Path | None,
         typer.Option(
@@ -105,8 +113,7 @@ def apply(
     from pydpst.transfer.finish import check_strength
     from pydpst.video.clip import CLIPS
 
-    if export_cube is not None and style is None:
-        raise ValueError("--export-cube goes with --style; `pydpst export` has models' tables.")
+    _check_look_options(style, export_cube, regions)
     has_model = style is None or Path(names[0]).suffix.lower() == ".safetensors"
     if has_model and len(names) < 2:
         more = "MODEL and PHOTOS, or --style" if style is None else "PHOTOS, too"
@@ -126,8 +133,10 @@ def apply(
         if style is not None and export_cube is not None:
             _export_cube(reads, photos, result, export_cube, strength, target, as_json)
             return
-        recipe = partial(_recipe_of, sources, strength)
-        look = one_pass.of_model if style is None else one_pass.of_photo
+        options = {"strength": strength} | ({} if regions == "none" else {"regions": regions})
+        recipe = partial(_recipe_of, sources, options)
+        of_photo = partial(one_pass.of_photo, regions=regions)
+        look = one_pass.of_model if style is None else of_photo
         load = partial(look, sources, strength, target)
         if is_clip:
             _apply_to_clips(load, photos, result, reads, strength, target, as_json)
@@ -140,6 +149,18 @@ def apply(
             elsewhere = partial(_on_worker, look, sent, strength)
             on_ray = partial(restyle_on, ray, device, 1, elsewhere)
         _apply_to_photos(load, photos, result, reads, recipe, on_ray, as_json)
+
+
+def _check_look_options(style: Path | None, export_cube: Path | None, regions: str) -> None:
+    from pydpst.transfer.read_look import check_read_regions
+
+    check_read_regions(regions)
+    if export_cube is not None and style is None:
+        raise ValueError("--export-cube goes with --style; `pydpst export` has models' tables.")
+    if regions != "none" and style is None:
+        raise ValueError(f"--regions {regions} goes with --style.")
+    if regions != "none" and export_cube is not None:
+        raise ValueError("--export-cube is a table of one look; leave --regions out.")
 
 
 def _apply_to_clips(
@@ -234,7 +255,7 @@ def _export_cube(
         print_report(start, report, also={"--export-cube": os.fspath(cube)})
 
 
-def _recipe_of(sources: list[Path], strength: float) -> dict[str, Any]:
+def _recipe_of(sources: list[Path], options: dict[str, Any]) -> dict[str, Any]:
     """What results depend on, but for the photos; laid out as the recipes of `pydpst stylize`."""
     from importlib.metadata import version
 
@@ -246,7 +267,7 @@ def _recipe_of(sources: list[Path], strength: float) -> dict[str, Any]:
             name: {"path": os.fspath(path.resolve()), "sha256": checksum(path)}
             for name, path in zip(("model", "network"), sources, strict=False)
         },
-        "options": {"strength": strength},
+        "options": options,
         "versions": {name: version(name) for name in ("pydpst", "torch")},
     }
 

@@ -63,22 +63,25 @@ def of_model(files: Sequence[Path], strength: float, device: torch.device) -> On
     return OnePass(restyle, lambda: SteadyNetwork(network))
 
 
-def of_photo(files: Sequence[Path], strength: float, device: torch.device) -> OnePass:
+def of_photo(
+    files: Sequence[Path], strength: float, device: torch.device, regions: str = "none"
+) -> OnePass:
     """The look of a style photo, as the bundled network, or that of a second file, reads it."""
-    from pydpst.feedforward.grade_net import whole_net
+    from pydpst.feedforward.grade_net import net_of
     from pydpst.feedforward.models import load_model
     from pydpst.photos.image import load_image
     from pydpst.transfer.match import check_reader, matched
-    from pydpst.transfer.read_look import look_of
+    from pydpst.transfer.read_look import looks_of
     from pydpst.video.shot_grade import ShotGrade
 
     style = load_image(files[0], "style")
     network = check_reader(load_model(files[1])) if len(files) > 1 else None
 
     def find(frame: Tensor) -> GradeNet:
-        return whole_net(look_of(frame, style, network).maps)
+        grade, _, parts = looks_of(frame, style, regions, network)
+        return net_of(grade.maps, parts)
 
     def restyle(photo: Photo) -> Tensor:
-        return matched(photo, style, strength, device, network).image
+        return matched(photo, style, strength, device, regions, network).image
 
     return OnePass(restyle, lambda: ShotGrade(find))

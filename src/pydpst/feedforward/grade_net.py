@@ -58,9 +58,9 @@ class GradeNet(nn.Module):
         return regions_again(resize(photo, _SIZE), self.parts)
 
 
-def whole_net(maps: Tensor) -> GradeNet:
-    """A grade (1, 1 or 7, 8, 12) of one region, the whole photo."""
-    found = GradeNet([["whole"]])
+def net_of(maps: Tensor, parts: Sequence[Collection[str]]) -> GradeNet:
+    """A grade (R, 1 or 7, 8, 12) of regions that show these things."""
+    found = GradeNet(parts)
     found.maps.data = maps.expand_as(found.maps).clone()
     return found
 
@@ -85,8 +85,6 @@ def grade_net(result: Result) -> GradeNet:
             "the regions were not found by what the photo shows, so they cannot be found in other "
             "photos; leave masks and --regions out, or give --regions none."
         )
-    found = GradeNet(parts)
-    identity = found.maps.detach()
+    identity = identity_maps(regions.shared)
     strengths = torch.tensor(result.pair.strengths[: regions.shared])[:, None, None, None]
-    found.maps.data = identity + strengths * (result.grade.maps.cpu() - identity)
-    return found
+    return net_of(identity + strengths * (result.grade.maps.cpu() - identity), parts)

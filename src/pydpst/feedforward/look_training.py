@@ -170,8 +170,8 @@ class ReaderTraining:
         tensors, about = read_tensors(path, "checkpoint")
         if about.get("training") != self.identity:
             raise ValueError(
-                f"the checkpoint {path} is of a training with other steps, seed or photos; move it "
-                "away, or train with the same."
+                f"the checkpoint {path} is of a training with other steps, seed, photos or start; "
+                "move it away, or train with the same."
             )
         step: Any = about.get("step")
         networks = self._networks()

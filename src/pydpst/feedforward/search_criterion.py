@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pydpst.losses.content import CONTENT_LAYERS
 from pydpst.losses.style import STYLE_LAYERS
-from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
+from pydpst.losses.vgg import VGGFeatures, quick_dtype
 from pydpst.ops import grade_apply
 from pydpst.transfer.grade import HUES, identity_maps
 from pydpst.transfer.grade_costs import BlackPoint, GradeCosts, GreenCast
@@ -24,8 +24,7 @@ class SearchCriterion:
     """The losses and costs by which `stylize` searches a grade of one region and all hues."""
 
     def __init__(self) -> None:
-        fast = has_fast_bfloat16(torch.device("cpu"))
-        dtype = torch.bfloat16 if fast else torch.float32
+        dtype = quick_dtype(torch.device("cpu"))
         self._vgg = VGGFeatures(CONTENT_LAYERS + STYLE_LAYERS, dtype=dtype)
 
     def __call__(self, maps: Tensor, contents: Tensor, styles: Tensor) -> dict[str, Tensor]:

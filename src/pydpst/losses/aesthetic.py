@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
+from pydpst.losses.vgg import VGGFeatures, quick_dtype
 
 _FILE = Path(__file__).parent.parent / "weights" / "aesthetic.safetensors"
 
@@ -79,7 +79,7 @@ class Aesthetics:
     """
 
     def __init__(self, device: torch.device) -> None:
-        dtype = torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
+        dtype = quick_dtype(device)
         self._vgg = VGGFeatures(LAYERS, dtype=dtype).to(device)
         self._head = _head(device)
 

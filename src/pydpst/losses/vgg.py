@@ -36,6 +36,11 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     return False
 
 
+def quick_dtype(device: torch.device) -> torch.dtype:
+    """In which features are computed where their last bits do not matter."""
+    return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
+
+
 class VGGFeatures(nn.Module):
     """Activations of chosen convolutions of VGG-16, after their ReLU, as in Gatys et al. 2016.
 
@@ -44,7 +49,7 @@ class VGGFeatures(nn.Module):
 
     Args:
         layers: names from conv1_1 to conv5_1.
-        dtype: of the convolutions and the features; bfloat16 where `has_fast_bfloat16`, for one.
+        dtype: of the convolutions and the features; `quick_dtype`, for one.
 
     Raises:
         ValueError: for a layer that is not there.

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
+from pydpst.losses.vgg import VGGFeatures, quick_dtype
 from pydpst.photos.resizing import resize
 from pydpst.regions.mask_colors import REGION_NAMES
 from pydpst.regions.masks import Regions, resized_labels
@@ -83,7 +83,7 @@ def _finish(
 def _descriptions(photos: list[Tensor]) -> list[Tensor]:
     """A photo's features on the grid of conv4_3, (C, h, w), float32: unit vectors by layer."""
     device = photos[0].device
-    dtype = torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
+    dtype = quick_dtype(device)
     vgg = VGGFeatures(list(_LAYERS), dtype=dtype).to(device)
     # Continued around, so that no feature sees the convolutions' zeros beyond the border.
     margin = 64

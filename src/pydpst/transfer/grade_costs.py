@@ -100,20 +100,21 @@ class GradeCosts:
         }
 
 
-def held_back(maps: Tensor, content: Tensor) -> Tensor:
+def held_back(maps: Tensor, content: Tensor, mask: Tensor | None = None) -> Tensor:
     """A grade that was not found with these costs, at the strength at which it is a grade.
 
     Args:
         maps: (K, 12), of one region and all hues.
         content: (3, H, W) in [0, 1].
+        mask: (H, W), where the region is; None is everywhere.
 
     Returns:
         (K, 12): between the identity and the maps, as near to these as luminance rises with the
         photo's, and noise of flat areas does not grow much.
     """
-    everywhere = torch.ones_like(content[:1])
-    colors, amounts = knot_colors(content, everywhere, hues=1)
-    noise, flatness = flat_noise(content, everywhere, hues=1)
+    where = torch.ones_like(content[:1]) if mask is None else mask[None]
+    colors, amounts = knot_colors(content, where, hues=1)
+    noise, flatness = flat_noise(content, where, hues=1)
     there, flat = _between(amounts) > _FEW, _between(flatness) > _FEW
     identity = identity_maps(1)[0, 0].to(maps)
     weaker = maps

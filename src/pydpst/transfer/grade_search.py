@@ -16,7 +16,7 @@ from pydpst.losses.photorealism import PhotorealismLoss
 from pydpst.losses.remembered import Remembered
 from pydpst.losses.style import STYLE_LAYERS, StyleLoss
 from pydpst.losses.total_variation import tv_loss
-from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
+from pydpst.losses.vgg import VGGFeatures, quick_dtype
 from pydpst.matting.guided import EnlargedPlanes
 from pydpst.ops import grade_apply
 from pydpst.photos.resizing import resize
@@ -72,7 +72,7 @@ class GradeSearch:
         """Yields the losses before each step; the best grade so far is kept."""
         pair, look = self._pair, self._look
         device = pair.content.device
-        dtype = torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
+        dtype = quick_dtype(device)
         found = find_grade(
             pair.content,
             pair.style,

@@ -15,7 +15,7 @@ from pydpst.losses.gram import pixel_features
 from pydpst.losses.photorealism import PhotorealismLoss
 from pydpst.losses.style import STYLE_LAYERS, StyleLoss
 from pydpst.losses.total_variation import tv_loss
-from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
+from pydpst.losses.vgg import VGGFeatures, quick_dtype
 from pydpst.matting.guided import carry_to_size
 from pydpst.photos.resizing import resize
 from pydpst.transfer.finish import smoothed
@@ -142,7 +142,7 @@ class PixelSearch:
         """Yields the losses before each step; the best so far is kept."""
         self._best = self._start()
         device = self._pair.content.device
-        dtype = torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
+        dtype = quick_dtype(device)
         vgg = VGGFeatures(CONTENT_LAYERS + STYLE_LAYERS, dtype=dtype).to(device)
         whole_share = WHOLE_SHARE if self._pair.guessed else 0.0
         shares = level_steps(self._look.most_steps, len(self._levels))

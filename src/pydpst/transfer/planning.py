@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from pydpst.losses.vgg import has_fast_bfloat16
+from pydpst.losses.vgg import quick_dtype
 from pydpst.ops import choose_device
 from pydpst.photos.decode import Source, size_of
 from pydpst.photos.limits import check_size
@@ -281,7 +281,7 @@ class _Needs:
 
     def _features(self, size: int) -> float:
         content, style = _pixels(self.photo, size), _pixels(self.style, size)
-        bytes_ = 2 if has_fast_bfloat16(self.device) else 4
+        bytes_ = quick_dtype(self.device).itemsize
         return bytes_ * max(_STEP * content, _BEFORE_STEPS * (content + style))
 
 
@@ -323,7 +323,7 @@ def _meminfo(name: str) -> int:
 @functools.cache
 def _convolution_seconds(device: torch.device) -> float:
     """For a pixel of a convolution of 64 channels, which is timed here and now."""
-    dtype = torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
+    dtype = quick_dtype(device)
     layout = torch.channels_last
     x = torch.zeros(1, 64, 128, 128, device=device, dtype=dtype).to(memory_format=layout)
     weight = torch.zeros(64, 64, 3, 3, device=device, dtype=dtype).to(memory_format=layout)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -9,11 +11,16 @@ from pydpst.photos.resizing import resize
 from pydpst.reading.correspondences import Correspondences, correspondences
 from pydpst.reading.network import LookReader
 from pydpst.reading.reader import read_looks
+from pydpst.regions.border_order import swaps_brightness
+from pydpst.regions.scene_regions import scene_regions
 from pydpst.transfer.grade import Grade, knot_weights
 from pydpst.transfer.grade_costs import held_back
+from pydpst.transfer.linear import monge_kantorovich
 
 # Looks are read from copies of this longer side, at most.
 READ_SIZE = 512
+# By what each photo shows, or each photo as one.
+REGIONS = ("auto", "none")
 
 # Colours that differ by this much from what the others say count a quarter (Geman and McClure).
 OUTLYING = 0.05
@@ -34,6 +41,59 @@ def look_of(photo: Tensor, style: Tensor, network: LookReader | None = None) -> 
     maps = held_back(read_looks(content, wanted, network=network)[0], content)
     found = correspondences(content, wanted)
     return Grade((maps if found is None else agreeing(maps, content, found))[None, None])
+
+
+class Looks(NamedTuple):
+    """A grade of several regions, and where these are.
+
+    Attributes:
+        grade: of R regions.
+        masks: (R, H, W), in the copy that was looked at.
+        parts: what each region shows, as `pairing.Match` has it for the content.
+    """
+
+    grade: Grade
+    masks: Tensor
+    parts: list[frozenset[str]]
+
+
+def looks_of(
+    photo: Tensor, style: Tensor, regions: str, network: LookReader | None = None
+) -> Looks:
+    """The same region by region: sky is graded like sky, and ground like ground.
+
+    Args:
+        photo: (3, H, W) in [0, 1].
+        style: (3, H', W'), likewise.
+        regions: one of `REGIONS`.
+        network: as for `look_of`.
+
+    Returns:
+        The looks, in a copy of `READ_SIZE`. There is one where both photos show the same things,
+        which say what it is, or where brightness would change places at a border.
+    """
+    content, wanted = (resize(x, READ_SIZE).to(photo.device) for x in (photo, style))
+    if regions == "auto" and correspondences(content, wanted) is None:
+        found = scene_regions(content, wanted, monge_kantorovich)
+        masks, style_masks = found.masks(content, wanted)
+        maps = read_looks(content, wanted, masks, style_masks, network)
+        held = [held_back(x, content, mask) for x, mask in zip(maps, masks, strict=True)]
+        grade = Grade(torch.stack(held)[:, None])
+        planes = (content, grade.apply(content, masks), masks, wanted, style_masks)
+        if found.shared > 1 and not swaps_brightness(*planes):
+            return Looks(grade, masks, [match.content for match in found.matches])
+    grade = look_of(content, style, network)
+    return Looks(grade, torch.ones_like(content[:1]), [frozenset(["whole"])])
+
+
+def check_read_regions(regions: str) -> None:
+    """Refuses a way to find regions that there is not.
+
+    Raises:
+        ValueError: for such a way.
+    """
+    if regions not in REGIONS:
+        raise ValueError(f"regions is {regions!r}; it must be {' or '.join(REGIONS)}.")
 
 
 def agreeing(maps: Tensor, content: Tensor, found: Correspondences) -> Tensor:
