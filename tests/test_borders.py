@@ -18,6 +18,8 @@ import pydpst
 from pydpst.matting.guided import EnlargedPlanes
 from pydpst.photos.resizing import resize
 from pydpst.regions.masks import followed_masks, resized_labels
+from pydpst.regions.scene import GROUPS
+from pydpst.regions.scene_regions import regions_again
 
 WIDTH, HEIGHT = 960, 640
 
@@ -72,6 +74,12 @@ def test_no_halo_beside_branches_at_full_size(tree: tuple[Tensor, Tensor, Tensor
     assert error[near[1] & ~near[0]].mean() < 2  # of 98 levels between the two grades there
     assert error[near[2] & ~near[1]].mean() < 2
     assert error[~near[2]].mean() < 2
+
+
+def test_the_sky_that_is_found_ends_at_the_branches(tree: tuple[Tensor, Tensor, Tensor]) -> None:
+    photo, alpha, _ = tree
+    masks = regions_again(photo, [frozenset(["sky"]), frozenset(GROUPS) - {"sky"}])
+    assert (masks[0] - (1 - alpha)).abs().mean() < 0.015
 
 
 def test_a_smooth_sky_of_16_bits_has_no_more_bands(

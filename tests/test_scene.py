@@ -16,14 +16,14 @@ from safetensors import safe_open
 import pydpst
 from pydpst.photos.image import save_image
 from pydpst.photos.resizing import resize
-from pydpst.regions import scene
+from pydpst.regions import scene, sky
 from pydpst.regions.labels import MaskPair, label_maps
 from pydpst.regions.mask_colors import NAMED_COLORS, SCENE_NAMES, label_image
 from pydpst.regions.masks import WHOLE_STYLE, Regions
 from pydpst.regions.names_file import names_json, read_names
 from pydpst.regions.pairing import NEAREST, Match, Seen, pair_groups, present
 from pydpst.regions.saliency import salient
-from pydpst.regions.scene import GROUPS, scene_probabilities, seen_size
+from pydpst.regions.scene import GROUPS, parse_scene, seen_size
 from pydpst.regions.scene_regions import regions_again
 from pydpst.regions.subject import plain_background
 from pydpst.regions.undecided import undecided
@@ -56,7 +56,7 @@ def cities() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_the_weights_say_what_they_are() -> None:
-    assert scene._FILE.stat().st_size < 3 * 2**20
+    assert scene._FILE.stat().st_size + sky._FILE.stat().st_size < 3 * 2**20
     with safe_open(scene._FILE, "pt") as file:
         assert file.metadata()["groups"].split() == list(GROUPS)
 
@@ -66,18 +66,20 @@ def test_probabilities_of_any_photo(shape: tuple[int, int]) -> None:
     image = torch.rand(3, *shape, generator=torch.Generator().manual_seed(0))
     tall, wide = seen_size(*shape)
     assert tall % 16 == wide % 16 == 0
-    found = scene_probabilities(image)
-    assert found.shape == (len(GROUPS), tall // 8, wide // 8)
-    torch.testing.assert_close(found.sum(0), torch.ones(found.shape[1:]))
-    assert torch.equal(found, scene_probabilities(image))
+    found = parse_scene(image)
+    assert found.groups.shape == (len(GROUPS), tall // 8, wide // 8)
+    torch.testing.assert_close(found.groups.sum(0), torch.ones(found.groups.shape[1:]))
+    assert found.sky.shape == (tall // 2, wide // 2)
+    assert found.sky.min() >= 0
+    assert found.sky.max() <= 1
 
 
 def test_sky_is_seen_by_day_and_night_and_in_grey(
     cities: tuple[torch.Tensor, torch.Tensor],
 ) -> None:
     grey = cities[0].mean(0, keepdim=True).expand(3, -1, -1)
-    for found in map(scene_probabilities, [*cities, grey]):
-        labels = found.argmax(0)
+    for found in map(parse_scene, [*cities, grey]):
+        labels = found.groups.argmax(0)
         height = len(labels)
         assert (labels[: height // 8] == 0).float().mean() > 0.8
         assert (labels[-height // 4 :] == 0).float().mean() < 0.1

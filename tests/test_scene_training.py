@@ -67,6 +67,24 @@ def test_targets_are_probabilities_and_windows_go_with_houses() -> None:
     assert (target.argmax(0)[4:] == GROUPS.index("building")).all()
 
 
+def test_the_sky_network_is_asked_where_labels_see_sky_and_are_unsure(tmp_path: Path) -> None:
+    from scene_data import KINDS, load_skies
+
+    kinds = list(KINDS)
+    labels = np.zeros((64, 64, 32), np.uint8)
+    labels[:20, :, kinds.index("sky")] = 250
+    labels[20:22, :, kinds.index("sky")] = labels[20:22, :, kinds.index("tree")] = 125
+    labels[22:, :, kinds.index("wall")] = 250
+    alpha = np.full((192, 192), 255, np.uint8)
+    alpha[20:40], alpha[60:63] = 0, 0  # a cloud that it misses, and a branch
+    np.savez(tmp_path / "labels.npz", **{"0001": labels})
+    np.savez(tmp_path / "sky.npz", **{"0001": alpha})
+    (opacity,) = load_skies(tmp_path).values()
+    assert opacity[:56].min() > 0.99
+    assert opacity[60:63].max() < 0.01
+    assert opacity[80:].max() < 0.01  # a white wall
+
+
 def test_floors_go_with_rooms_and_with_streets() -> None:
     from scene_data import KINDS, grouped
 

@@ -171,12 +171,16 @@ def grouped(kinds: Tensor, alpha: Tensor) -> Tensor:
         else:
             target[GROUPS.index(group)] += weight
     sky = target[0]
-    near = F.max_pool2d(sky[None, None], 3, 1, 1)[0, 0] > 0.5
     others = target[1:].sum(0)
-    refined = torch.where(near & (others > 0.02), (sky + alpha) / 2, sky)
+    refined = torch.where(near_sky(sky) & (others > 0.02), (sky + alpha) / 2, sky)
     target[1:] *= (1 - refined) / others.clamp_min(1e-6)
     target[0] = refined
     return target / target.sum(0, keepdim=True)
+
+
+def near_sky(sky: Tensor) -> Tensor:
+    """Where the sky network is asked: in and beside what the labels (h, w) call sky."""
+    return F.max_pool2d(sky[None, None], 3, 1, 1)[0, 0] > 0.5
 
 
 def load_targets(folder: Path) -> dict[str, Tensor]:
@@ -188,4 +192,22 @@ def load_targets(folder: Path) -> dict[str, Tensor]:
             alpha = torch.from_numpy(skies[number])[None, None].float() / 255
             alpha = F.interpolate(alpha, kinds.shape[-2:], mode="area")[0, 0]
             found[number] = grouped(kinds, alpha).half()
+    return found
+
+
+def load_skies(folder: Path) -> dict[str, Tensor]:
+    """The sky's opacity in all photos by number, (192, 192), float16.
+
+    That of the sky network where the labels see sky, but are not sure of it; theirs elsewhere.
+    """
+    found = {}
+    with np.load(folder / "labels.npz") as labels, np.load(folder / "sky.npz") as skies:
+        for number in labels.files:
+            kinds = torch.from_numpy(labels[number]).permute(2, 0, 1).float()
+            seen = (kinds[list(KINDS).index("sky")] / kinds.sum(0).clamp_min(1e-6))[None, None]
+            alpha = torch.from_numpy(skies[number]).float() / 255
+            asked = near_sky(seen[0, 0]) & (seen[0, 0] < 0.98)
+            asked = F.interpolate(asked[None, None].float(), alpha.shape, mode="nearest")[0, 0]
+            seen = F.interpolate(seen, alpha.shape, mode="bilinear", align_corners=False)[0, 0]
+            found[number] = torch.where(asked > 0, alpha, seen).half()
     return found

@@ -20,7 +20,7 @@ from torch import Tensor
 from pydpst.photos.image import save_image
 from pydpst.photos.resizing import side_by_side
 from pydpst.regions.mask_colors import color_of
-from pydpst.regions.scene import GROUPS, scene_probabilities
+from pydpst.regions.scene import GROUPS, parse_scene
 
 _HEIGHT, _WIDTH = 120, 180
 _IN_A_ROW = 4
@@ -44,7 +44,7 @@ def main(
     for number in held[:: max(1, len(held) // count)][:count]:
         photo = read_photo(photos, number)
         small = F.interpolate(photo[None], (_HEIGHT, _WIDTH), mode="area")[0]
-        maps = [drawn(p) for p in (scene_probabilities(photo), targets[number].float())]
+        maps = [drawn(p) for p in (parse_scene(photo).groups, targets[number].float())]
         strips.append(F.pad(side_by_side([small, *maps]), (0, 8, 0, 8), value=1))
     strips += [torch.ones_like(strips[0])] * (-len(strips) % _IN_A_ROW)
     rows = [torch.cat(strips[k : k + _IN_A_ROW], 2) for k in range(0, len(strips), _IN_A_ROW)]

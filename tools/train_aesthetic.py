@@ -27,7 +27,7 @@ from scene_data import cut, read_photo, some_window, split
 from torch import Tensor
 
 from pydpst.losses.aesthetic import LAYERS, AestheticHead, aesthetic_features, mean_rating
-from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
+from pydpst.losses.vgg import VGGFeatures, quick_dtype
 
 app = typer.Typer(add_completion=False)
 _WINDOWS = ((208, 320), (240, 320), (272, 272), (320, 240), (320, 208))
@@ -46,8 +46,7 @@ def label(
     """Keep features and ratings of photos in many states."""
     folder.mkdir(parents=True, exist_ok=True)
     rate = _teacher(teacher)
-    fast = has_fast_bfloat16(torch.device("cpu"))
-    vgg = VGGFeatures(LAYERS, dtype=torch.bfloat16 if fast else torch.float32)
+    vgg = VGGFeatures(LAYERS, dtype=quick_dtype(torch.device("cpu")))
     numbers = sorted(number for part in split(photos) for number in part)
     for done, number in enumerate(numbers, 1):
         path = folder / f"{number}.safetensors"

@@ -42,7 +42,7 @@ from scene_data import (
 from scene_measures import Agreement
 from torch import Tensor
 
-from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
+from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16, quick_dtype
 from pydpst.regions.scene import GROUPS, LAYERS, SceneHead, scene_features, seen
 
 app = typer.Typer(add_completion=False)
@@ -64,8 +64,7 @@ def cache(
 ) -> None:
     """Keep the features of photos in several lights."""
     training, held = split(photos)
-    fast = has_fast_bfloat16(torch.device("cpu"))
-    vgg = VGGFeatures(LAYERS, dtype=torch.bfloat16 if fast else torch.float32)
+    vgg = VGGFeatures(LAYERS, dtype=quick_dtype(torch.device("cpu")))
     for round_ in range(rounds):
         views = [("train", training, SHAPES), ("small", training, SMALL_SHAPES)]
         if round_ < HELD_ROUNDS:
@@ -100,11 +99,16 @@ def features_of(
         window, shape = some_window(*photo.shape[-2:], shapes, random)
         image = cut(photo, window, shape)
     image = pushed(image, random) if round_ % PLAIN_EVERY > 0 else image
-    found = scene_features(vgg, (seen(image) if shapes is None else image)[None])
+    found = head_inputs(vgg, (seen(image) if shapes is None else image)[None])
     entry = {"window": torch.tensor(astuple(window), dtype=torch.float32)}
     for name, x in zip(PARTS, found, strict=True):
         entry |= packed(name, x[0])
     return entry
+
+
+def head_inputs(vgg: VGGFeatures, images: Tensor) -> list[Tensor]:
+    """What the head reads of images."""
+    return scene_features(vgg(images), images)
 
 
 def packed(name: str, x: Tensor) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from pydpst.ops import grade_apply
 from pydpst.photos.color_spaces import oklab
 from pydpst.photos.decode import Source
 from pydpst.reading.network import LookReader, Reading
-from pydpst.regions.scene import scene_probabilities
+from pydpst.regions.scene import parse_scene
 from pydpst.transfer.match import check_reader
 
 # Photos are kept at 1.5 times this longer side.
@@ -128,7 +128,7 @@ def _scenes(
     """What is where in each photo: probabilities of kinds of thing, (G, h, w)."""
     found = []
     for number, photo in enumerate(photos, start=1):
-        found.append(scene_probabilities(photo.float() / 255).half())
+        found.append(parse_scene(photo.float() / 255).groups.half())
         tell(TrainingProgress("look", number, len(photos), {}, {}))
     return found
 

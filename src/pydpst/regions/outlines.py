@@ -7,8 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pydpst.matting.guided import box_mean
+from pydpst.regions.masks import color_likelihood
 
 _BINS = 16
+# Of this opacity pixels teach the colours of the sky; and of 1 less this, those of the rest.
+_SURE_SKY = 0.75
+_AROUND = 32
 
 
 def eroded(hard: Tensor) -> Tensor:
@@ -61,3 +65,33 @@ def follow_colors(
             share = held + free * share
         sure = share
     return share[0]
+
+
+def follow_sky(opacity: Tensor, shares: Tensor, index: int, photo: Tensor) -> Tensor:
+    """Shares of regions of which one is the sky, whose opacity is known more finely.
+
+    What the opacity leaves open, the photo's colours decide. It is believed as far as it is sure
+    of what is around: branches before a day's sky are sky or not, a sky at night may be neither.
+
+    Args:
+        opacity: (h, w) in [0, 1], the sky's.
+        shares: (R, H, W), of the regions, summing to 1.
+        index: which of them is the sky.
+        photo: (3, H, W) in [0, 1].
+
+    Returns:
+        (R, H, W), summing to 1.
+    """
+    prior = F.interpolate(opacity[None, None], photo.shape[-2:], mode="bilinear")[0, 0]
+    both = torch.stack([prior, 1 - prior])
+    # The root: clouds, snow and glass have the sky's colours, too.
+    likely = both * color_likelihood(photo, both * (both > _SURE_SKY)).sqrt()
+    found = likely[0] / likely.sum(0).clamp_min(1e-12)
+    radius = min(_AROUND, min(prior.shape) // 2 - 1)
+    sure = box_mean((2 * prior - 1).square()[None], radius)[0].clamp(0, 1)
+    sky = shares[index].lerp(found, sure)
+    others = shares.clone()
+    others[index] = 0
+    others = others / others.sum(0).clamp_min(1e-6) * (1 - sky)
+    others[index] = sky
+    return others

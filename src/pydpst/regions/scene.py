@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,8 +13,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pydpst.losses.remembered import Remembered
-from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16
+from pydpst.losses.vgg import VGGFeatures, quick_dtype
 from pydpst.photos.resizing import size_of_area
+from pydpst.regions import sky
 
 _FILE = Path(__file__).parent.parent / "weights" / "scene.safetensors"
 
@@ -55,19 +57,18 @@ def seen(photo: Tensor) -> Tensor:
     return scaled[0].clamp(0, 1)
 
 
-def scene_features(vgg: VGGFeatures, images: Tensor) -> list[Tensor]:
+def scene_features(features: Mapping[str, Tensor], images: Tensor) -> list[Tensor]:
     """What the head reads.
 
     Args:
-        vgg: gives `LAYERS`.
-        images: (B, 3, h, w) in [0, 1], sides multiples of 16.
+        features: those of VGG-16, `LAYERS` among them.
+        images: (B, 3, h, w) in [0, 1], sides multiples of 16, of which they are.
 
     Returns:
         conv2_2, conv3_3 and conv4_3 on a grid of h/8 by w/8, conv5_1 on h/16 by w/16, their square
         roots, which tame the few channels that shout; last the mean colours, (B, 3, h/8, w/8). All
         float32.
     """
-    features = vgg(images)
     cells = (images.shape[-2] // 8, images.shape[-1] // 8)
     found = [F.adaptive_avg_pool2d(features[layer].float(), cells) for layer in LAYERS[:3]]
     roots = [x.sqrt() for x in (*found, features[LAYERS[3]].float())]
@@ -110,14 +111,11 @@ class SceneHead(nn.Module):
         )
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """The groups' logits.
+        """The groups' logits, (B, groups, h/8, w/8), from what `scene_features` gives."""
+        return self.classify(self.decoded(features))
 
-        Args:
-            features: as from `scene_features`.
-
-        Returns:
-            (B, groups, h/8, w/8).
-        """
+    def decoded(self, features: Sequence[Tensor]) -> Tensor:
+        """What the groups are told by, (B, 96, h/8, w/8), from what `scene_features` gives."""
         *layers, colors = [level(x) for level, x in zip(self.level, features, strict=True)]
         reduced = [self.drop(reduce(x)) for reduce, x in zip(self.reduce, layers, strict=True)]
         coarse, fine = reduced[3].shape[-2:], reduced[2].shape[-2:]
@@ -138,7 +136,12 @@ class SceneHead(nn.Module):
         x = F.interpolate(
             self.gather(torch.cat([x, *pooled], 1)), fine, mode="bilinear", align_corners=False
         )
-        logits: Tensor = self.decode(torch.cat([x, *reduced[:3], colors, _down(x)], 1))
+        decoded: Tensor = self.decode[:-1](torch.cat([x, *reduced[:3], colors, _down(x)], 1))
+        return decoded
+
+    def classify(self, decoded: Tensor) -> Tensor:
+        """The groups' logits, (B, groups, h/8, w/8), of what is `decoded`."""
+        logits: Tensor = self.decode[-1](decoded)
         return logits
 
 
@@ -149,35 +152,64 @@ def _down(x: Tensor) -> Tensor:
     return rows[None, None, :, None].expand(batch, 1, height, width)
 
 
+class Scene(NamedTuple):
+    """What is where in a photo.
+
+    Attributes:
+        groups: the probabilities of `GROUPS`, (9, h, w), on a grid of about 32 by 40 cells.
+        sky: the sky's opacity, (4 h, 4 w), in [0, 1].
+    """
+
+    groups: Tensor
+    sky: Tensor
+
+
 @torch.no_grad()
-def scene_probabilities(photo: Tensor) -> Tensor:
+def parse_scene(photo: Tensor) -> Scene:
     """What is where in a photo.
 
     Args:
         photo: (3, H, W) in [0, 1], of any size.
 
     Returns:
-        The probabilities of `GROUPS`, (9, h, w), float32 on the CPU, on a grid of
-        about 32 by 40 cells.
+        The scene, float32 on the CPU.
     """
-    return _scenes(_probabilities, seen(photo), None)
+    return _scenes(_scene, seen(photo), None)
 
 
 # Those of a photo and of the style that a folder shares.
-_scenes = Remembered[Tensor](2)
+_scenes = Remembered[Scene](2)
 
 
-def _probabilities(photo: Tensor) -> Tensor:
+def _scene(photo: Tensor) -> Scene:
     """As above, of a photo at `seen_size`."""
-    fast = has_fast_bfloat16(photo.device)
-    vgg = VGGFeatures(LAYERS, dtype=torch.bfloat16 if fast else torch.float32)
-    features = scene_features(vgg.to(photo.device), photo[None])
-    logits: Tensor = _head()([x.cpu() for x in features])
-    return logits[0].softmax(0)
+    vgg = VGGFeatures((*sky.LAYERS, *LAYERS), dtype=quick_dtype(photo.device)).to(photo.device)
+    features = vgg(photo[None])
+    head = scene_head()
+    decoded = head.decoded([x.cpu() for x in scene_features(features, photo[None])])
+    logits = head.classify(decoded)
+    shallow = [x.cpu() for x in sky.sky_features(features, photo[None])]
+    opacity = sky.sky_outline()(shallow, decoded, logits).sigmoid()
+    return Scene(logits[0].softmax(0), opacity[0])
+
+
+def with_sky(groups: Tensor, opacity: Tensor) -> Tensor:
+    """The groups' probabilities with the sky's from a map of it.
+
+    Args:
+        groups: (9, h, w), summing to 1.
+        opacity: the sky's, (H, W) in [0, 1], of any size.
+
+    Returns:
+        (9, h, w), summing to 1.
+    """
+    above = F.interpolate(opacity[None, None], groups.shape[-2:], mode="area")[0]
+    others = groups[1:] / groups[1:].sum(0, keepdim=True).clamp_min(1e-6)
+    return torch.cat([above, (1 - above) * others])
 
 
 @lru_cache
-def _head() -> SceneHead:
+def scene_head() -> SceneHead:
     """The trained head, read once a process."""
     head = SceneHead()
     # Not strict: the counters of batches are for training only.

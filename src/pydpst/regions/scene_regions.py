@@ -10,9 +10,9 @@ from torch import Tensor
 
 from pydpst.photos.resizing import resize
 from pydpst.regions.masks import Regions, followed_masks, resized_labels, with_undecided
-from pydpst.regions.outlines import follow_colors
+from pydpst.regions.outlines import follow_colors, follow_sky
 from pydpst.regions.pairing import LinearMap, Match, Seen, pair_groups, region_sums
-from pydpst.regions.scene import scene_probabilities
+from pydpst.regions.scene import Scene, parse_scene
 from pydpst.regions.subject import background, subject_background
 from pydpst.regions.undecided import undecided
 
@@ -21,6 +21,8 @@ _OUTLINES_SIZE = 512
 # Cells of this probability teach a region's colours, and keep their region unless they lie beside
 # a border.
 _SURE = 0.75
+# The region of which more is known than of others: where it ends (see `sky.SkyOutline`).
+_SKY = frozenset(["sky"])
 
 
 def scene_regions(content: Tensor, style: Tensor, linear: LinearMap | None = None) -> Regions:
@@ -36,15 +38,18 @@ def scene_regions(content: Tensor, style: Tensor, linear: LinearMap | None = Non
         photos are no more than these; or one, named whole.
     """
     photos = [content, style]
-    seen = [_seen(photo) for photo in photos]
+    scenes = [parse_scene(photo) for photo in photos]
+    seen = [_seen(photo, scene) for photo, scene in zip(photos, scenes, strict=True)]
     objects = _objects(photos, list(map(subject_background, photos, seen)))
     if objects is not None:
         return objects
     matches = pair_groups(seen[0], seen[1], linear)
     if len(matches) > 1:
         parts = [[match.content for match in matches], [match.style for match in matches]]
-        shares = [region_sums(view, part) for view, part in zip(seen, parts, strict=True)]
-        outlines = [_outline(photo, share) for photo, share in zip(photos, shares, strict=True)]
+        outlines = [
+            _outline(photo, region_sums(view, part), part, scene.sky)
+            for photo, view, part, scene in zip(photos, seen, parts, scenes, strict=True)
+        ]
         return _outlined(outlines, matches)
     objects = _objects(photos, list(map(background, photos, seen)))
     if objects is not None:
@@ -66,7 +71,8 @@ def regions_again(photo: Tensor, parts: Sequence[frozenset[str]]) -> Tensor:
     """
     if len(parts) == 1:
         return torch.ones_like(photo[:1])
-    seen = _seen(photo)
+    scene = parse_scene(photo)
+    seen = _seen(photo, scene)
     if frozenset(["background"]) in parts:
         behind = background(photo, seen)
         if behind is None:
@@ -74,13 +80,14 @@ def regions_again(photo: Tensor, parts: Sequence[frozenset[str]]) -> Tensor:
         share = torch.stack([behind if "background" in x else 1 - behind for x in parts])
         labels, mixed = _object_outline(photo, share)
     else:
-        labels, mixed = _outline(photo, region_sums(seen, list(parts))[: len(parts)])
+        share = region_sums(seen, list(parts))[: len(parts)]
+        labels, mixed = _outline(photo, share, parts, scene.sky)
     return with_undecided(followed_masks(labels, photo, len(parts)), mixed)
 
 
-def _seen(photo: Tensor) -> Seen:
-    found = scene_probabilities(photo)
-    return Seen(found, F.interpolate(photo[None], found.shape[-2:], mode="area")[0].float().cpu())
+def _seen(photo: Tensor, scene: Scene) -> Seen:
+    cells = scene.groups.shape[-2:]
+    return Seen(scene.groups, F.interpolate(photo[None], cells, mode="area")[0].float().cpu())
 
 
 def _objects(photos: list[Tensor], behind: list[Tensor | None]) -> Regions | None:
@@ -114,14 +121,28 @@ def _outlined(outlines: list[tuple[Tensor, Tensor]], matches: list[Match]) -> Re
     )
 
 
-def _outline(photo: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-    """The label map of coarse shares (R, h, w) of a photo, and what is `undecided`."""
+def _outline(
+    photo: Tensor, share: Tensor, parts: Sequence[frozenset[str]], sky: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The label map of a photo, and what is `undecided`.
+
+    Args:
+        photo: (3, H, W) in [0, 1].
+        share: (R, h, w), of the regions, coarse, and maybe of what is in none of them.
+        parts: the groups of each.
+        sky: (h', w'), the sky's opacity, finer.
+    """
     share = (share / share.sum(0, keepdim=True).clamp_min(1e-6)).to(photo.device)
     small = resize(photo, _OUTLINES_SIZE)
     sure = (share > _SURE).float()
     inner = 1 - F.max_pool2d(F.pad(1 - sure, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    found = follow_colors(share, share * sure, small, inner).argmax(0)
-    return resized_labels(found, photo), undecided(share, photo)
+    found = follow_colors(share, share * sure, small, inner)
+    if _SKY in parts:
+        # Never 0, so that what turns out not to be sky has a region.
+        smooth = F.interpolate(share[None], small.shape[-2:], mode="bilinear")[0]
+        found = found.lerp(smooth, 1e-3)
+        found = follow_sky(sky.to(photo.device), found, parts.index(_SKY), small)
+    return resized_labels(found.argmax(0), photo), undecided(share, photo)
 
 
 def _object_outline(photo: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,149 @@
+"""Trains src/pydpst/weights/sky.safetensors, which says where the sky ends.
+
+    python tools/train_sky.py PHOTOS OUTPUT [--rounds 8]
+
+PHOTOS is as for train_scene.py, whose head must be trained before. Each round shows every photo
+once, in some light and some window; after each the weights are written, and how well held-out
+photos are told is printed: a quarter of them, all after the last.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import typer
+from pushed_light import pushed
+from safetensors.torch import save_file
+from scene_data import (
+    SHAPES,
+    cut,
+    cut_map,
+    load_skies,
+    load_targets,
+    read_photo,
+    some_window,
+    split,
+)
+from scene_measures import Agreement
+from torch import Tensor
+
+from pydpst.losses.vgg import VGGFeatures, quick_dtype
+from pydpst.regions import sky
+from pydpst.regions.scene import LAYERS, SceneHead, scene_features, scene_head, seen, with_sky
+from pydpst.regions.sky import SkyOutline, sky_features
+
+BATCH = 8
+RATE = 2e-3
+# Of so many rounds one is in the photos' own light.
+PLAIN_EVERY = 3
+
+
+class Reader:
+    """What the network reads of a photo: VGG-16 and the scene head, which stay as they are."""
+
+    def __init__(self) -> None:
+        dtype = quick_dtype(torch.device("cpu"))
+        self.vgg = VGGFeatures((*sky.LAYERS, *LAYERS), dtype=dtype)
+        self.head: SceneHead = scene_head()
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
+        """The arguments of `SkyOutline.forward`, for images (B, 3, h, w)."""
+        features = self.vgg(images)
+        decoded = self.head.decoded(scene_features(features, images))
+        return sky_features(features, images), decoded, self.head.classify(decoded)
+
+
+def main(
+    photos: Path,
+    output: Path,
+    rounds: Annotated[int, typer.Option(help="How often each photo is seen.")] = 8,
+    seed: int = 0,
+) -> None:
+    """Train, and measure on held-out photos."""
+    torch.manual_seed(seed)
+    training, held = split(photos)
+    skies, targets = load_skies(photos), load_targets(photos)
+    read, network = Reader(), SkyOutline().train()
+    optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=0.01)
+    steps = rounds * (len(training) // BATCH + len(SHAPES))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, steps, pct_start=0.1)
+    start = time.monotonic()
+    for round_ in range(rounds):
+        waiting: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {x: [] for x in SHAPES}
+        losses = []
+        for number in np.random.default_rng([seed, round_]).permutation(training):
+            image, target = view(photos, str(number), skies[str(number)], round_)
+            batch = waiting[(image.shape[-2], image.shape[-1])]
+            batch.append((image, target))
+            if len(batch) < BATCH:
+                continue
+            images, wanted = map(torch.stack, zip(*batch, strict=True))
+            batch.clear()
+            found = network(*read(images))
+            loss = F.binary_cross_entropy_with_logits(found, wanted)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+            losses.append(float(loss.detach()))
+        save(network, output)
+        some = held if round_ == rounds - 1 else held[::4]
+        line = measured(network.eval(), read, photos, some, targets)
+        network.train()
+        mean, seconds = sum(losses) / len(losses), time.monotonic() - start
+        print(f"round {round_}, {seconds:.0f} s, loss {mean:.4f}, {line}", flush=True)
+
+
+def view(photos: Path, number: str, opacity: Tensor, round_: int) -> tuple[Tensor, Tensor]:
+    """A window of a photo in some light, (3, h, w), and the sky's opacity there, (h/2, w/2)."""
+    random = np.random.default_rng([round_, int(number)])
+    photo = read_photo(photos, number)
+    window, shape = some_window(photo.shape[-2], photo.shape[-1], SHAPES, random)
+    image = cut(photo, window, shape)
+    image = pushed(image, random) if round_ % PLAIN_EVERY > 0 else image
+    return image, cut_map(opacity[None].float(), window, (shape[0] // 2, shape[1] // 2))[0]
+
+
+@torch.no_grad()
+def measured(
+    network: SkyOutline, read: Reader, photos: Path, held: list[str], targets: dict[str, Tensor]
+) -> str:
+    """How the head and this network together agree with the labels of held-out photos."""
+    plain, light = Agreement(), Agreement()
+    for number in held:
+        for round_, agreement in enumerate((plain, light)):
+            image = read_photo(photos, number)
+            if round_ > 0:
+                image = pushed(image, np.random.default_rng([round_, int(number)]))
+            features, decoded, logits = read(seen(image)[None])
+            opacity = network(features, decoded, logits).sigmoid()
+            wanted = targets[number].float()
+            found = F.interpolate(logits, wanted.shape[-2:], mode="bilinear").softmax(1)[0]
+            agreement.add(with_sky(found, opacity[0]), wanted)
+    return f"plain: {plain.line()}; other light: {light.line()}"
+
+
+def save(network: SkyOutline, output: Path) -> None:
+    """Writes the weights, float16."""
+    weights = {
+        name: x.half().contiguous()
+        for name, x in network.state_dict().items()
+        if x.is_floating_point()
+    }
+    metadata = {
+        "network": "sky's opacity, over conv1_2 and conv2_2 of VGG-16 and pydpst's scene head",
+        "made by": "tools/train_sky.py",
+        "license": "as pydpst; trained on photos of several terms, see NOTICE",
+    }
+    save_file(weights, output.with_suffix(".part"), metadata)
+    output.with_suffix(".part").rename(output)
+
+
+if __name__ == "__main__":
+    typer.run(main)
