@@ -33,30 +33,13 @@ from scene_measures import Agreement
 from torch import Tensor
 
 from pydpst.losses.vgg import VGGFeatures, quick_dtype
-from pydpst.regions import sky
-from pydpst.regions.scene import LAYERS, SceneHead, scene_features, scene_head, seen, with_sky
-from pydpst.regions.sky import SkyOutline, sky_features
+from pydpst.regions.scene import SEEN_LAYERS, seen, sky_inputs
+from pydpst.regions.sky import SkyOutline
 
 BATCH = 8
 RATE = 2e-3
 # Of so many rounds one is in the photos' own light.
 PLAIN_EVERY = 3
-
-
-class Reader:
-    """What the network reads of a photo: VGG-16 and the scene head, which stay as they are."""
-
-    def __init__(self) -> None:
-        dtype = quick_dtype(torch.device("cpu"))
-        self.vgg = VGGFeatures((*sky.LAYERS, *LAYERS), dtype=dtype)
-        self.head: SceneHead = scene_head()
-
-    @torch.no_grad()
-    def __call__(self, images: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
-        """The arguments of `SkyOutline.forward`, for images (B, 3, h, w)."""
-        features = self.vgg(images)
-        decoded = self.head.decoded(scene_features(features, images))
-        return sky_features(features, images), decoded, self.head.classify(decoded)
 
 
 def main(
@@ -69,7 +52,8 @@ def main(
     torch.manual_seed(seed)
     training, held = split(photos)
     skies, targets = load_skies(photos), load_targets(photos)
-    read, network = Reader(), SkyOutline().train()
+    vgg = VGGFeatures(SEEN_LAYERS, dtype=quick_dtype(torch.device("cpu")))
+    network = SkyOutline().train()
     optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=0.01)
     steps = rounds * (len(training) // BATCH + len(SHAPES))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, steps, pct_start=0.1)
@@ -85,7 +69,9 @@ def main(
                 continue
             images, wanted = map(torch.stack, zip(*batch, strict=True))
             batch.clear()
-            found = network(*read(images))
+            with torch.no_grad():
+                inputs = sky_inputs(vgg, images)
+            found = network(*inputs)
             loss = F.binary_cross_entropy_with_logits(found, wanted)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -94,7 +80,7 @@ def main(
             losses.append(float(loss.detach()))
         save(network, output)
         some = held if round_ == rounds - 1 else held[::4]
-        line = measured(network.eval(), read, photos, some, targets)
+        line = measured(network.eval(), vgg, photos, some, targets)
         network.train()
         mean, seconds = sum(losses) / len(losses), time.monotonic() - start
         print(f"round {round_}, {seconds:.0f} s, loss {mean:.4f}, {line}", flush=True)
@@ -112,7 +98,7 @@ def view(photos: Path, number: str, opacity: Tensor, round_: int) -> tuple[Tenso
 
 @torch.no_grad()
 def measured(
-    network: SkyOutline, read: Reader, photos: Path, held: list[str], targets: dict[str, Tensor]
+    network: SkyOutline, vgg: VGGFeatures, photos: Path, held: list[str], targets: dict[str, Tensor]
 ) -> str:
     """How the head and this network together agree with the labels of held-out photos."""
     plain, light = Agreement(), Agreement()
@@ -121,12 +107,19 @@ def measured(
             image = read_photo(photos, number)
             if round_ > 0:
                 image = pushed(image, np.random.default_rng([round_, int(number)]))
-            features, decoded, logits = read(seen(image)[None])
-            opacity = network(features, decoded, logits).sigmoid()
+            shallow, decoded, logits = sky_inputs(vgg, seen(image)[None])
+            opacity = network(shallow, decoded, logits).sigmoid()
             wanted = targets[number].float()
             found = F.interpolate(logits, wanted.shape[-2:], mode="bilinear").softmax(1)[0]
             agreement.add(with_sky(found, opacity[0]), wanted)
     return f"plain: {plain.line()}; other light: {light.line()}"
+
+
+def with_sky(groups: Tensor, opacity: Tensor) -> Tensor:
+    """The groups' probabilities (9, h, w) with the sky's from a map of it (H, W)."""
+    above = F.interpolate(opacity[None, None], groups.shape[-2:], mode="area")[0]
+    others = groups[1:] / groups[1:].sum(0, keepdim=True).clamp_min(1e-6)
+    return torch.cat([above, (1 - above) * others])
 
 
 def save(network: SkyOutline, output: Path) -> None:

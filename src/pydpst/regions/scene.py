@@ -37,6 +37,7 @@ SEEN_AREA = 256 * 320
 # A panorama's longer side, at most.
 _LONGEST = 832
 LAYERS = ("conv2_2", "conv3_3", "conv4_3", "conv5_1")
+SEEN_LAYERS = (*sky.LAYERS, *LAYERS)
 _CHANNELS = (128, 256, 512, 512)
 # To how many channels each layer is reduced: shallow ones say little of what is seen.
 _REDUCED = (32, 64, 96, 160)
@@ -183,29 +184,26 @@ _scenes = Remembered[Scene](2)
 
 def _scene(photo: Tensor) -> Scene:
     """As above, of a photo at `seen_size`."""
-    vgg = VGGFeatures((*sky.LAYERS, *LAYERS), dtype=quick_dtype(photo.device)).to(photo.device)
-    features = vgg(photo[None])
-    head = scene_head()
-    decoded = head.decoded([x.cpu() for x in scene_features(features, photo[None])])
-    logits = head.classify(decoded)
-    shallow = [x.cpu() for x in sky.sky_features(features, photo[None])]
+    vgg = VGGFeatures(SEEN_LAYERS, dtype=quick_dtype(photo.device)).to(photo.device)
+    shallow, decoded, logits = sky_inputs(vgg, photo[None])
     opacity = sky.sky_outline()(shallow, decoded, logits).sigmoid()
     return Scene(logits[0].softmax(0), opacity[0])
 
 
-def with_sky(groups: Tensor, opacity: Tensor) -> Tensor:
-    """The groups' probabilities with the sky's from a map of it.
+def sky_inputs(vgg: VGGFeatures, images: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
+    """What `sky.SkyOutline` reads; the last of it are the groups' logits.
 
     Args:
-        groups: (9, h, w), summing to 1.
-        opacity: the sky's, (H, W) in [0, 1], of any size.
+        vgg: gives `SEEN_LAYERS`.
+        images: (B, 3, h, w) in [0, 1], sides multiples of 16.
 
     Returns:
-        (9, h, w), summing to 1.
+        The arguments of its `forward`, on the CPU.
     """
-    above = F.interpolate(opacity[None, None], groups.shape[-2:], mode="area")[0]
-    others = groups[1:] / groups[1:].sum(0, keepdim=True).clamp_min(1e-6)
-    return torch.cat([above, (1 - above) * others])
+    features, head = vgg(images), scene_head()
+    decoded = head.decoded([x.cpu() for x in scene_features(features, images)])
+    shallow = [x.cpu() for x in sky.sky_features(features, images)]
+    return shallow, decoded, head.classify(decoded)
 
 
 @lru_cache

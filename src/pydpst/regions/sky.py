@@ -17,7 +17,7 @@ LAYERS = ("conv1_2", "conv2_2")
 _CHANNELS = (64, 128)
 _REDUCED = (16, 24)
 # Of what the scene head has decoded, and how much of it is read.
-DECODED, _CONTEXT = 96, 32
+_DECODED, _CONTEXT = 96, 32
 _WIDTH = 32
 
 
@@ -40,12 +40,12 @@ class SkyOutline(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        counts = (*_CHANNELS, 3, DECODED)
+        counts = (*_CHANNELS, 3, _DECODED)
         self.level = nn.ModuleList(nn.BatchNorm2d(count, affine=False) for count in counts)
         self.reduce = nn.ModuleList(
             nn.Conv2d(before, after, 1) for before, after in zip(_CHANNELS, _REDUCED, strict=True)
         )
-        self.context = nn.Conv2d(DECODED, _CONTEXT, 1)
+        self.context = nn.Conv2d(_DECODED, _CONTEXT, 1)
         joined = sum(_REDUCED) + 3 + _CONTEXT
         self.first = nn.Conv2d(joined, _WIDTH, 3, padding=1)
         self.wide = nn.Conv2d(_WIDTH, _WIDTH, 3, padding=2, dilation=2)
