@@ -28,7 +28,8 @@ from pydpst.regions.scene_regions import regions_again
 from pydpst.regions.subject import plain_background
 from pydpst.regions.undecided import undecided
 from pydpst.transfer.linear import monge_kantorovich
-from pydpst.transfer.pair import find_regions
+from pydpst.transfer.look import Look
+from pydpst.transfer.pair import find_regions, pair_up, read_photos
 
 
 def photo(name: str, size: int = 320) -> torch.Tensor:
@@ -94,6 +95,19 @@ def test_sky_goes_with_sky(cities: tuple[torch.Tensor, torch.Tensor]) -> None:
         height = len(labels)
         assert (labels[: height // 12] == sky).float().mean() > 0.8
         assert (labels[-height // 4 :] == sky).float().mean() < 0.1
+
+
+def test_the_whole_counts_less_beside_a_scene_than_beside_clusters() -> None:
+    shares = []
+    for how in ("auto", "clusters"):
+        photos = read_photos(photo("city_day"), photo("city_night"), None, 128, torch.device("cpu"))
+        shares.append(pair_up(photos, Look(regions=how)).whole_share)
+    assert 0 < shares[0] < shares[1]
+    given = torch.zeros(3, 40, 60)
+    given[:, 20:] = 1
+    masks = MaskPair.of(given, given)
+    photos = read_photos(given * 0.5, given * 0.8, masks, 60, torch.device("cpu"))
+    assert pair_up(photos, Look()).whole_share == 0
 
 
 def test_a_photo_and_itself_have_the_same_regions(

@@ -30,8 +30,6 @@ from pydpst.transfer.matches import Matches, find_matches
 from pydpst.transfer.pair import Pair
 from pydpst.transfer.planning import grade_levels
 
-# How much the photos as a whole count beside regions that were found and may be wrong.
-WHOLE_SHARE = 0.4
 COSTS = {
     "roughness": 1.0,
     "distance": 0.02,
@@ -80,7 +78,7 @@ class GradeSearch:
             pair.style_masks,
             VGGFeatures(CONTENT_LAYERS + STYLE_LAYERS, dtype=dtype).to(device),
             weights=look.weights(),
-            whole_share=WHOLE_SHARE if pair.guessed else 0.0,
+            whole_share=pair.whole_share,
             steps=look.most_steps,
             init=look.init or INITS["grade"][0],
         )

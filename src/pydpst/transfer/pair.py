@@ -14,10 +14,14 @@ from pydpst.photos.resizing import resize
 from pydpst.regions.clusters import REGIONS_SIZE, joint_regions
 from pydpst.regions.labels import MaskPair, label_maps
 from pydpst.regions.masks import Regions, one_region
+from pydpst.regions.scene import GROUPS
 from pydpst.regions.scene_regions import scene_regions
 from pydpst.transfer.finish import strengths_of
 from pydpst.transfer.linear import monge_kantorovich
 from pydpst.transfer.look import REGIONS, Look
+
+# See `Pair.whole_share`.
+_SCENE_SHARE, _FOUND_SHARE = 0.2, 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +66,18 @@ class Pair:
     style_masks: Tensor
     strengths: list[float]
     guessed: bool
+
+    @property
+    def whole_share(self) -> float:
+        """How much the photos as wholes count beside their regions, as for `StyleLoss`.
+
+        None of it for regions that were given. Those found may be wrong, and a scene's less often
+        than clusters or a subject.
+        """
+        if not self.guessed:
+            return 0.0
+        shared = self.regions.names[: self.regions.shared]
+        return _SCENE_SHARE if set(shared) <= set(GROUPS) else _FOUND_SHARE
 
 
 def read_photos(

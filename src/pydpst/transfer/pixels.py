@@ -21,7 +21,7 @@ from pydpst.photos.resizing import resize
 from pydpst.transfer.finish import smoothed
 from pydpst.transfer.full_size import Colours, enlarged, recoloured
 from pydpst.transfer.grade import Grade
-from pydpst.transfer.grade_search import WHOLE_SHARE, GradeSearch
+from pydpst.transfer.grade_search import GradeSearch
 from pydpst.transfer.linear import transfer_color
 from pydpst.transfer.look import Look
 from pydpst.transfer.pair import Pair
@@ -144,12 +144,11 @@ class PixelSearch:
         device = self._pair.content.device
         dtype = quick_dtype(device)
         vgg = VGGFeatures(CONTENT_LAYERS + STYLE_LAYERS, dtype=dtype).to(device)
-        whole_share = WHOLE_SHARE if self._pair.guessed else 0.0
         shares = level_steps(self._look.most_steps, len(self._levels))
         rate = _LEARNING_RATES[self._init]
         for level, share in zip(self._levels, shares, strict=True):
             self._best, self._guide = self._carried(level.content), level.content
-            self._objective = Objective(vgg, self._look.weights(), level, whole_share)
+            self._objective = Objective(vgg, self._look.weights(), level, self._pair.whole_share)
             for best, losses in descend(self._objective, self._best, share, rate):
                 self._best = best
                 yield losses
