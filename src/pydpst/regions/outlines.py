@@ -87,8 +87,7 @@ def follow_sky(opacity: Tensor, shares: Tensor, index: int, photo: Tensor) -> Te
     # The root: clouds, snow and glass have the sky's colours, too.
     likely = both * color_likelihood(photo, both * (both > _SURE_SKY)).sqrt()
     found = likely[0] / likely.sum(0).clamp_min(1e-12)
-    radius = min(_AROUND, min(prior.shape) // 2 - 1)
-    sure = box_mean((2 * prior - 1).square()[None], radius)[0].clamp(0, 1)
+    sure = box_mean((2 * prior - 1).square()[None], _AROUND)[0].clamp(0, 1)
     sky = shares[index].lerp(found, sure)
     others = shares.clone()
     others[index] = 0
