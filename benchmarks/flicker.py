@@ -11,7 +11,7 @@ apply` has it, of each frame by itself, and of the look of the first frame, held
 last shows what the contrast of the look and the movement across it do by themselves.
 
 --photos are style photos, in place of models: their looks as `pydpst stylize` gives them to clips,
-with regions and without, and as `pydpst apply --style` does. A grade has no mind to change; what
+and as `pydpst apply --style` does, with regions and without. A grade has no mind to change; what
 its ratio is above 1 is contrast, so there is the gain beside it: the root of the mean squared
 difference of neighbouring pixels, after over before.
 """
@@ -33,9 +33,9 @@ from torch import Tensor
 
 import pydpst
 from pydpst.feedforward.bundled import styles
-from pydpst.feedforward.grade_net import GradeNet, grade_net, whole_net
+from pydpst.feedforward.grade_net import GradeNet, grade_net, net_of
 from pydpst.photos.resizing import resize
-from pydpst.transfer.read_look import look_of
+from pydpst.transfer.read_look import looks_of
 from pydpst.video.clip import ClipReader, Frame
 from pydpst.video.shot_grade import ShotGrade
 from pydpst.video.smooth_look import SteadyNetwork
@@ -153,13 +153,15 @@ def photo_table(clips: list[Path | str], options: argparse.Namespace) -> None:
             def found(frame: Tensor, regions: str, style: Tensor = style) -> GradeNet:
                 return grade_net(pydpst.stylize(frame, style, regions=regions))
 
-            def read(frame: Tensor, style: Tensor = style) -> GradeNet:
-                return whole_net(look_of(frame, style).maps)
+            def read(frame: Tensor, regions: str, style: Tensor = style) -> GradeNet:
+                grade, _, parts = looks_of(frame, style, regions)
+                return net_of(grade.maps, parts)
 
             finds = {
                 "stylize": partial(found, regions="auto"),
                 "stylize, one region": partial(found, regions="none"),
-                "apply": read,
+                "apply": partial(read, regions="none"),
+                "apply, regions": partial(read, regions="auto"),
             }
             for name, find in finds.items():
                 look = ShotGrade(find)
