@@ -32,17 +32,6 @@ _KEEP, _ROUGH, _RIDGE = 0.005, 0.01, 1e-3
 _PIXELS = 4096
 
 
-def look_of(photo: Tensor, style: Tensor, network: LookReader | None = None) -> Grade:
-    """The grade, of one region, that gives a photo (3, H, W) in [0, 1] the look of another.
-
-    By the bundled network, or by another that `pydpst.train_universal` gave.
-    """
-    content, wanted = (resize(x, READ_SIZE).to(photo.device) for x in (photo, style))
-    maps = held_back(read_looks(content, wanted, network=network)[0], content)
-    found = correspondences(content, wanted)
-    return Grade((maps if found is None else agreeing(maps, content, found))[None, None])
-
-
 class Looks(NamedTuple):
     """A grade of several regions, and where these are.
 
@@ -60,30 +49,41 @@ class Looks(NamedTuple):
 def looks_of(
     photo: Tensor, style: Tensor, regions: str, network: LookReader | None = None
 ) -> Looks:
-    """The same region by region: sky is graded like sky, and ground like ground.
+    """The grade that gives a photo the look of another, or one a region.
 
     Args:
         photo: (3, H, W) in [0, 1].
         style: (3, H', W'), likewise.
-        regions: one of `REGIONS`.
-        network: as for `look_of`.
+        regions: one of `REGIONS`; auto grades sky like sky, and ground like ground.
+        network: what `pydpst.train_universal` gave; None is the bundled one.
 
     Returns:
         The looks, in a copy of `READ_SIZE`. There is one where both photos show the same things,
         which say what it is, or where brightness would change places at a border.
     """
     content, wanted = (resize(x, READ_SIZE).to(photo.device) for x in (photo, style))
-    if regions == "auto" and correspondences(content, wanted) is None:
-        found = scene_regions(content, wanted, monge_kantorovich)
-        masks, style_masks = found.masks(content, wanted)
-        maps = read_looks(content, wanted, masks, style_masks, network)
-        held = [held_back(x, content, mask) for x, mask in zip(maps, masks, strict=True)]
-        grade = Grade(torch.stack(held)[:, None])
-        planes = (content, grade.apply(content, masks), masks, wanted, style_masks)
-        if found.shared > 1 and not swaps_brightness(*planes):
-            return Looks(grade, masks, [match.content for match in found.matches])
-    grade = look_of(content, style, network)
+    found = correspondences(content, wanted)
+    if regions == "auto" and found is None:
+        apart = _by_region(content, wanted, network)
+        if apart is not None:
+            return apart
+    maps = held_back(read_looks(content, wanted, network=network)[0], content)
+    grade = Grade((maps if found is None else agreeing(maps, content, found))[None, None])
     return Looks(grade, torch.ones_like(content[:1]), [frozenset(["whole"])])
+
+
+def _by_region(content: Tensor, style: Tensor, network: LookReader | None) -> Looks | None:
+    """A look a region of small copies; None where it is better that they go as one."""
+    found = scene_regions(content, style, monge_kantorovich)
+    if found.shared == 1:
+        return None
+    masks, style_masks = found.masks(content, style)
+    maps = read_looks(content, style, masks, style_masks, network)
+    held = [held_back(x, content, mask) for x, mask in zip(maps, masks, strict=True)]
+    grade = Grade(torch.stack(held)[:, None])
+    if swaps_brightness(content, grade.apply(content, masks), masks, style, style_masks):
+        return None
+    return Looks(grade, masks, [match.content for match in found.matches])
 
 
 def check_read_regions(regions: str) -> None:
