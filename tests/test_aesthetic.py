@@ -20,7 +20,7 @@ from pydpst.photos.resizing import resize
 def _tools(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "tools"))
     yield
-    for name in ("faults", "train_aesthetic", "pushed_light", "scene_data"):
+    for name in ("faults", "train_aesthetic", "pushed_light", "scene_data", "weights_file"):
         sys.modules.pop(name, None)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from pushed_light import pushed
 from torch import Tensor
 
 from pydpst.regions.scene import GROUPS
@@ -56,6 +57,8 @@ KINDS = {
 # smaller ones, all that is seen is smaller.
 SHAPES = ((256, 320), (224, 368), (288, 288), (320, 256))
 SMALL_SHAPES = ((192, 256), (160, 304), (224, 224), (256, 192))
+# Of so many rounds one is in the photos' own light.
+PLAIN_EVERY = 3
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,21 @@ def cut(photo: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
     part = photo[:, rows, columns]
     part = F.interpolate(part[None], size, mode="bicubic", antialias=True)[0].clamp(0, 1)
     return part.flip(-1) if window.mirrored else part
+
+
+def view(
+    folder: Path, number: str, shapes: tuple[tuple[int, int], ...] | None, round_: int
+) -> tuple[Window, Tensor]:
+    """A photo, (3, h, w), in one round's light, and what is seen of it.
+
+    With shapes, some window of it at one of these; else all of it.
+    """
+    random = np.random.default_rng([round_, int(number)])
+    window, image = WHOLE, read_photo(folder, number)
+    if shapes is not None:
+        window, shape = some_window(image.shape[-2], image.shape[-1], shapes, random)
+        image = cut(image, window, shape)
+    return window, pushed(image, random) if round_ % PLAIN_EVERY > 0 else image
 
 
 def cut_map(maps: Tensor, window: Window, size: tuple[int, int]) -> Tensor:

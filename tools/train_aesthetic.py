@@ -25,11 +25,13 @@ from pushed_light import pushed
 from safetensors.torch import load_file, save_file
 from scene_data import cut, read_photo, some_window, split
 from torch import Tensor
+from weights_file import save_weights
 
 from pydpst.losses.aesthetic import LAYERS, AestheticHead, aesthetic_features, mean_rating
 from pydpst.losses.vgg import VGGFeatures, quick_dtype
 
 app = typer.Typer(add_completion=False)
+_ABOUT = "aesthetic head of pydpst, over means and deviations of VGG-16's channels"
 _WINDOWS = ((208, 320), (240, 320), (272, 272), (320, 240), (320, 208))
 # Of a photo as it is, in other light, with a fault, and with both.
 _KINDS = ("as it is", "light", "fault", "both")
@@ -116,7 +118,7 @@ def train(photos: Path, folder: Path, output: Path, seed: int = 0) -> None:
             loss.backward()
             optimizer.step()
             schedule.step()
-    _save(head.eval(), output)
+    save_weights(head.eval(), output, _ABOUT, "tools/train_aesthetic.py")
     _report(head, folder, split(photos)[1])
 
 
@@ -153,21 +155,6 @@ def spearman(first: Tensor, second: Tensor) -> float:
     """The correlation of ranks."""
     ranks = torch.stack([x.argsort().argsort().double() for x in (first, second)])
     return float(torch.corrcoef(ranks)[0, 1])
-
-
-def _save(head: AestheticHead, output: Path) -> None:
-    """Writes the weights, float16."""
-    weights = {
-        name: x.half().contiguous()
-        for name, x in head.state_dict().items()
-        if x.is_floating_point()
-    }
-    metadata = {
-        "network": "aesthetic head of pydpst, over means and deviations of VGG-16's channels",
-        "made by": "tools/train_aesthetic.py",
-        "license": "as pydpst; trained on photos of several terms, see NOTICE",
-    }
-    save_file(weights, output, metadata)
 
 
 if __name__ == "__main__":

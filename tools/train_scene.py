@@ -24,23 +24,20 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import typer
-from pushed_light import pushed
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from scene_data import (
     SHAPES,
     SMALL_SHAPES,
-    WHOLE,
     Window,
-    cut,
     cut_map,
     load_targets,
-    read_photo,
-    some_window,
     split,
+    view,
 )
 from scene_measures import Agreement
 from torch import Tensor
+from weights_file import save_weights
 
 from pydpst.losses.vgg import VGGFeatures, has_fast_bfloat16, quick_dtype
 from pydpst.regions.scene import GROUPS, LAYERS, SceneHead, scene_features, seen
@@ -48,8 +45,6 @@ from pydpst.regions.scene import GROUPS, LAYERS, SceneHead, scene_features, seen
 app = typer.Typer(add_completion=False)
 # The rounds in which held-out photos are seen: plain, and in another light.
 HELD_ROUNDS = 2
-# Of so many rounds one is in the photos' own light.
-PLAIN_EVERY = 3
 # What a file of the cache holds beside the window: the head's inputs.
 PARTS = ("features0", "features1", "features2", "features3", "colors")
 BATCH = 16
@@ -92,23 +87,13 @@ def features_of(
 
     With shapes, some window of it at one of these; else all of it, as large as the head sees it.
     """
-    random = np.random.default_rng([round_, int(number)])
-    photo = read_photo(photos, number)
-    window, image = WHOLE, photo
-    if shapes is not None:
-        window, shape = some_window(*photo.shape[-2:], shapes, random)
-        image = cut(photo, window, shape)
-    image = pushed(image, random) if round_ % PLAIN_EVERY > 0 else image
-    found = head_inputs(vgg, (seen(image) if shapes is None else image)[None])
+    window, image = view(photos, number, shapes, round_)
+    images = (seen(image) if shapes is None else image)[None]
+    found = scene_features(vgg(images), images)
     entry = {"window": torch.tensor(astuple(window), dtype=torch.float32)}
     for name, x in zip(PARTS, found, strict=True):
         entry |= packed(name, x[0])
     return entry
-
-
-def head_inputs(vgg: VGGFeatures, images: Tensor) -> list[Tensor]:
-    """What the head reads of images."""
-    return scene_features(vgg(images), images)
 
 
 def packed(name: str, x: Tensor) -> dict[str, Tensor]:
@@ -245,19 +230,9 @@ def report(head: SceneHead, folder: Path, held: list[str], targets: dict[str, Te
 
 
 def save_head(head: SceneHead, output: Path) -> None:
-    """Writes the weights, float16."""
-    weights = {
-        name: (x.half() if x.is_floating_point() else x).contiguous()
-        for name, x in head.state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
-    metadata = {
-        "network": "scene head of pydpst, over conv2_2, conv3_3, conv4_3 and conv5_1 of VGG-16",
-        "groups": " ".join(GROUPS),
-        "made by": "tools/train_scene.py",
-        "license": "as pydpst; trained on photos of several terms, see NOTICE",
-    }
-    save_file(weights, output, metadata)
+    """Writes the head's weights."""
+    about = "scene head of pydpst, over conv2_2, conv3_3, conv4_3 and conv5_1 of VGG-16"
+    save_weights(head, output, about, "tools/train_scene.py", groups=" ".join(GROUPS))
 
 
 if __name__ == "__main__":

@@ -17,20 +17,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import typer
-from pushed_light import pushed
-from safetensors.torch import save_file
 from scene_data import (
     SHAPES,
-    cut,
     cut_map,
     load_skies,
     load_targets,
-    read_photo,
-    some_window,
     split,
+    view,
 )
 from scene_measures import Agreement
 from torch import Tensor
+from weights_file import save_weights
 
 from pydpst.losses.vgg import VGGFeatures, quick_dtype
 from pydpst.regions.scene import SEEN_LAYERS, seen, sky_inputs
@@ -38,8 +35,6 @@ from pydpst.regions.sky import SkyOutline
 
 BATCH = 8
 RATE = 2e-3
-# Of so many rounds one is in the photos' own light.
-PLAIN_EVERY = 3
 
 
 def main(
@@ -62,9 +57,11 @@ def main(
         waiting: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {x: [] for x in SHAPES}
         losses = []
         for number in np.random.default_rng([seed, round_]).permutation(training):
-            image, target = view(photos, str(number), skies[str(number)], round_)
-            batch = waiting[(image.shape[-2], image.shape[-1])]
-            batch.append((image, target))
+            window, image = view(photos, str(number), SHAPES, round_)
+            height, width = image.shape[-2:]
+            opacity = skies[str(number)][None].float()
+            batch = waiting[height, width]
+            batch.append((image, cut_map(opacity, window, (height // 2, width // 2))[0]))
             if len(batch) < BATCH:
                 continue
             images, wanted = map(torch.stack, zip(*batch, strict=True))
@@ -78,22 +75,13 @@ def main(
             optimizer.step()
             schedule.step()
             losses.append(float(loss.detach()))
-        save(network, output)
+        about = "sky's opacity, over conv1_2 and conv2_2 of VGG-16 and pydpst's scene head"
+        save_weights(network, output, about, "tools/train_sky.py")
         some = held if round_ == rounds - 1 else held[::4]
         line = measured(network.eval(), vgg, photos, some, targets)
         network.train()
         mean, seconds = sum(losses) / len(losses), time.monotonic() - start
         print(f"round {round_}, {seconds:.0f} s, loss {mean:.4f}, {line}", flush=True)
-
-
-def view(photos: Path, number: str, opacity: Tensor, round_: int) -> tuple[Tensor, Tensor]:
-    """A window of a photo in some light, (3, h, w), and the sky's opacity there, (h/2, w/2)."""
-    random = np.random.default_rng([round_, int(number)])
-    photo = read_photo(photos, number)
-    window, shape = some_window(photo.shape[-2], photo.shape[-1], SHAPES, random)
-    image = cut(photo, window, shape)
-    image = pushed(image, random) if round_ % PLAIN_EVERY > 0 else image
-    return image, cut_map(opacity[None].float(), window, (shape[0] // 2, shape[1] // 2))[0]
 
 
 @torch.no_grad()
@@ -104,9 +92,7 @@ def measured(
     plain, light = Agreement(), Agreement()
     for number in held:
         for round_, agreement in enumerate((plain, light)):
-            image = read_photo(photos, number)
-            if round_ > 0:
-                image = pushed(image, np.random.default_rng([round_, int(number)]))
+            _, image = view(photos, number, None, round_)
             shallow, decoded, logits = sky_inputs(vgg, seen(image)[None])
             opacity = network(shallow, decoded, logits).sigmoid()
             wanted = targets[number].float()
@@ -120,22 +106,6 @@ def with_sky(groups: Tensor, opacity: Tensor) -> Tensor:
     above = F.interpolate(opacity[None, None], groups.shape[-2:], mode="area")[0]
     others = groups[1:] / groups[1:].sum(0, keepdim=True).clamp_min(1e-6)
     return torch.cat([above, (1 - above) * others])
-
-
-def save(network: SkyOutline, output: Path) -> None:
-    """Writes the weights, float16."""
-    weights = {
-        name: x.half().contiguous()
-        for name, x in network.state_dict().items()
-        if x.is_floating_point()
-    }
-    metadata = {
-        "network": "sky's opacity, over conv1_2 and conv2_2 of VGG-16 and pydpst's scene head",
-        "made by": "tools/train_sky.py",
-        "license": "as pydpst; trained on photos of several terms, see NOTICE",
-    }
-    save_file(weights, output.with_suffix(".part"), metadata)
-    output.with_suffix(".part").rename(output)
 
 
 if __name__ == "__main__":
