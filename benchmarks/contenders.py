@@ -46,7 +46,7 @@ def _formula_in_torch(image: Tensor, radius: int) -> Callable[[Tensor], Tensor]:
     mean = means(image)
     products = means((image[:, None] * image[None]).flatten(0, 1)).unflatten(0, (3, 3))
     covariance = (products - mean[:, None] * mean[None]).permute(2, 3, 0, 1)
-    identity = torch.eye(3)
+    identity = torch.eye(3, device=image.device)
     inverse = torch.linalg.inv((covariance + EPS / size * identity).double()).float()
     windows = sums_around(torch.ones_like(mean[:1]))
 
@@ -96,7 +96,7 @@ def jax(image: Tensor, p: Tensor, radius: int) -> Contender:
     def sums_around(x: jax.Array) -> jax.Array:
         return sums(jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(2 * radius, 2 * radius)] * 2))
 
-    guide, signal = jnp.asarray(image.numpy()), jnp.asarray(p.numpy())
+    guide, signal = jnp.asarray(image.cpu().numpy()), jnp.asarray(p.cpu().numpy())
     mean = sums(guide) / size
     covariance = sums(guide[:, None] * guide[None]) / size - mean[:, None] * mean[None]
     ridge = EPS / size * jnp.eye(3)
@@ -139,14 +139,17 @@ def torch_csr(image: Tensor, p: Tensor, radius: int) -> Contender:
 
 def torch_csr_pattern(image: Tensor, p: Tensor, radius: int) -> Contender:
     """A CSR matrix of L's sparsity with arbitrary values, for sizes that pymatting cannot build."""
-    height, width = image.shape[-2:]
-    reach = torch.arange(-2 * radius, 2 * radius + 1)
-    rows = (torch.arange(height)[:, None] + reach).clamp(0, height - 1).int()
-    columns = (torch.arange(width)[:, None] + reach).clamp(0, width - 1).int()
+    height, width, device = *image.shape[-2:], image.device
+    reach = torch.arange(-2 * radius, 2 * radius + 1, device=device)
+    rows, columns = (
+        (torch.arange(side, device=device)[:, None] + reach).clamp(0, side - 1).int()
+        for side in (height, width)
+    )
     indices = (rows[:, None, :, None] * width + columns[None, :, None, :]).flatten()
-    starts = torch.arange(0, len(indices) + 1, len(reach) ** 2, dtype=torch.int32)
+    starts = torch.arange(0, len(indices) + 1, len(reach) ** 2, dtype=torch.int32, device=device)
     size = (height * width, height * width)
-    sparse = torch.sparse_csr_tensor(starts, indices, torch.rand(len(indices)), size)
+    values = torch.rand(len(indices), device=device)
+    sparse = torch.sparse_csr_tensor(starts, indices, values, size)
     signal = p.flatten(1).T.contiguous()
     return Contender(lambda: sparse @ signal)
 
