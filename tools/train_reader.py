@@ -1,6 +1,7 @@
 """Trains src/pydpst/weights/reader.safetensors, which reads the look of any photo.
 
     python tools/train_reader.py PHOTOS OUTPUT [--log FOLDER] [--tune --steps 1200]
+        [--device cuda --batch 48]
 
 As `pydpst train --universal` does, with all defaults, on the photos of one part: PHOTOS has
 photos/NUMBER.jpg and SOURCES.tsv, and a fifth, by series, is left out, as for the scene head
@@ -28,6 +29,8 @@ def main(
     log: Path | None = None,
     tune: bool = False,
     steps: int = 7200,
+    batch: int = 8,
+    device: str = "cpu",
 ) -> None:
     """Train, or go on."""
     torch.set_num_threads(1)
@@ -45,10 +48,12 @@ def main(
             output=output,
             start=reader() if tune else None,
             steps=steps,
+            batch=batch,
             held_out=0,
             log=log,
             resume=output.with_suffix(".checkpoint").is_file(),
             license="as pydpst; trained on photos of several terms, see NOTICE",
+            device=device,
             callback=show,
         )
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # What a universal training takes of the options.
 _UNIVERSAL = {
     "steps",
+    "batch",
+    "device",
     "seed",
     "held_out",
     "validate_steps",
@@ -50,7 +52,8 @@ def train(
         typer.Option(
             "--universal",
             help="A network that reads the look of any photo, for pydpst apply MODEL --style; of "
-            "the options here it takes --steps (7200), --seed, --held-out and those of output.",
+            "the options here it takes --steps (7200), --batch (8), --seed, --held-out, --device "
+            "(cpu) and those of output.",
             rich_help_panel="Network",
         ),
     ] = False,

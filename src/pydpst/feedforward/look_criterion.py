@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pydpst.feedforward.look_pairs import PHOTOS, Batch
+from pydpst.feedforward.look_pairs import Batch
 from pydpst.feedforward.search_criterion import SearchCriterion
 from pydpst.ops import grade_apply
 from pydpst.photos.color_spaces import oklab
@@ -54,19 +54,20 @@ def look_losses(
     Args:
         network: in training.
         batch: what it is shown.
-        generator: chooses which colours are compared.
+        generator: of the batch's device; chooses which colours are compared.
         half: whether to encode in bfloat16.
         criterion: of photos of other scenes as a whole, if they are to be judged so, too.
     """
     with torch.autocast(batch.shown.device.type, torch.bfloat16, enabled=half):
         reading = network.read(batch.shown.flatten(0, 1))
-        contents, styles = _indices()
-        shares = batch.shares()[torch.tensor([0, 0, 1, 1])].flatten(0, 1)
+        count = batch.bases.shape[1]
+        contents, styles = _indices(count, batch.shown.device)
+        shares = _for_images(batch.shares())
         both = [shares[contents], shares[styles]]
-        known, parts = len(_PAIRS) * PHOTOS, len(contents)
+        known, parts = len(_PAIRS) * count, len(contents)
         if criterion is not None:
             # Contents mostly as they were taken, styles under looks: the first of `_SCENES`.
-            wholes = slice(known, known + PHOTOS)
+            wholes = slice(known, known + count)
             contents, styles = (torch.cat([x, x[wholes]]) for x in (contents, styles))
             both = [torch.cat([x, torch.ones_like(x[wholes])]) for x in both]
         maps = network.compare(_at(reading, contents), _at(reading, styles), *both)
@@ -87,15 +88,20 @@ def look_losses(
     return {**losses, "total": total}
 
 
-def _indices() -> tuple[Tensor, Tensor]:
+def _indices(count: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Of all pairs the contents and styles, among 4 P images."""
-    photo = torch.arange(PHOTOS)
+    photo = torch.arange(count, device=device)
     other = photo.roll(-1)
-    contents = [content * PHOTOS + photo for content, _, _, _ in _PAIRS]
-    styles = [style * PHOTOS + photo for _, style, _, _ in _PAIRS]
-    contents += [content * PHOTOS + photo for content, _ in _SCENES]
-    styles += [style * PHOTOS + other for _, style in _SCENES]
+    contents = [content * count + photo for content, _, _, _ in _PAIRS]
+    styles = [style * count + photo for _, style, _, _ in _PAIRS]
+    contents += [content * count + photo for content, _ in _SCENES]
+    styles += [style * count + other for _, style in _SCENES]
     return torch.cat(contents), torch.cat(styles)
+
+
+def _for_images(parts: Tensor) -> Tensor:
+    """What parts A and B have, (2, P, ...), for the four images of each photo, (4 P, ...)."""
+    return parts.repeat_interleave(2, 0).flatten(0, 1)
 
 
 def _at(reading: Reading, index: Tensor) -> Reading:
@@ -119,8 +125,7 @@ def _look_error(batch: Batch, maps: Tensor, contents: Tensor) -> tuple[Tensor, T
         (part, look): batch.looks[look](batch.bases[part][coarse]) for _, _, part, look in _PAIRS
     }
     truth = oklab(torch.cat([truths[part, look] for _, _, part, look in _PAIRS]))
-    parts = [part for _, _, part, _ in _PAIRS]
-    mask = batch.masks[coarse][torch.tensor(parts)].flatten(0, 1)
+    mask = torch.cat([batch.masks[part][coarse] for _, _, part, _ in _PAIRS])
     raw = _rendered(maps, before)
     result = raw.clamp(0, 1)
     overshoot = (raw - result).square().mean()
@@ -140,15 +145,16 @@ def _scene_error(
     the regions are.
     """
     clean = batch.clean.flatten(0, 1).flatten(2)
-    masks = batch.masks[torch.tensor([0, 0, 1, 1])].flatten(0, 1).flatten(1)
+    masks = _for_images(batch.masks).flatten(1)
     drawn = torch.multinomial(masks + 1e-4, _COLORS, True, generator=generator)
     colors = clean.gather(2, drawn[:, None].expand(-1, 3, -1))
     before, wanted = colors[contents], oklab(colors[styles])
     raw = _rendered(maps, before[:, :, None])[:, :, 0]
     result = raw.clamp(0, 1)
-    directions = torch.randn(_DIRECTIONS, 3, generator=generator)
+    directions = torch.randn(_DIRECTIONS, 3, generator=generator, device=masks.device)
     # Chroma differs less than lightness, but is seen as well.
-    directions = directions / directions.norm(dim=1, keepdim=True) * torch.tensor([1.0, 2.0, 2.0])
+    scale = directions.new_tensor([1.0, 2.0, 2.0])
+    directions = directions / directions.norm(dim=1, keepdim=True) * scale
 
     def ordered(lab: Tensor) -> Tensor:
         return torch.einsum("di,bin->bdn", directions, lab).sort(2).values
@@ -162,7 +168,7 @@ def _scene_error(
 def _map_costs(maps: Tensor) -> dict[str, Tensor]:
     """Contrast that grows too much, lightness that falls, and neighbouring knots that differ."""
     matrices = maps.reshape(len(maps), KNOTS, 3, 4)
-    grey = torch.linspace(0, 1, KNOTS)
+    grey = torch.linspace(0, 1, KNOTS, device=maps.device)
     greys = matrices[..., :3].sum(3) * grey[:, None] + matrices[..., 3]
     change = greys.diff(dim=1) * (KNOTS - 1)
     slopes = (matrices[:, 1:, :, :3] + matrices[:, :-1, :, :3]) / 2

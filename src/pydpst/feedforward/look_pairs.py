@@ -9,14 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pydpst.feedforward.look_cuts import Album, Cut, Window
 from pydpst.feedforward.random_looks import Looks, random_looks
 from pydpst.feedforward.training_photos import random_generator
 from pydpst.reading.network import CELL
 
 # Heights and widths, one for all photos of a step; multiples of two cells.
 SHAPES = ((96, 128), (128, 96), (112, 112), (96, 128))
-# Photos of a step.
-PHOTOS = 8
 # Of the contents, how many are as they were taken.
 _UNTOUCHED = 0.6
 # A half of a photo is a little more than that.
@@ -48,93 +47,98 @@ class Batch:
         return F.avg_pool2d(self.masks, CELL).flatten(2)
 
 
-def look_batch(
-    photos: Sequence[Tensor],
-    maps: Sequence[Tensor],
-    seed: int,
-    step: int,
-) -> Batch:
-    """What step number `step` learns from.
+def look_batch(album: Album, seed: int, step: int, count: int = 8) -> Batch:
+    """What step number `step` learns from, on the album's device.
 
     Args:
-        photos: (3, H, W), uint8.
-        maps: for each photo the probabilities of kinds of thing, (G, h, w).
+        album: the photos.
         seed: of the training.
         step: from 0; the result depends on nothing else.
+        count: photos of a step; where there are fewer they come again.
     """
-    generator = random_generator(seed, 3, step)
-    height, width = SHAPES[step % len(SHAPES)]
-    epoch, place = divmod(step * PHOTOS, len(photos) - len(photos) % PHOTOS or PHOTOS)
-    order = torch.randperm(len(photos), generator=random_generator(seed, 1, epoch))
-    parts, masks = [], []
-    for i in range(PHOTOS):
-        number = int(order[(place + i) % len(photos)])
-        both = two_windows(generator)
-        mirrored = torch.rand((), generator=generator) < 0.5
-        cuts = [_cut(photos[number].float() / 255, window, (height, width)) for window in both]
-        kinds = [_cut(maps[number].float(), window, (height, width)) for window in both]
-        mask = _some_region(kinds, generator)
-        both_planes = torch.stack([*cuts, *(m.expand(3, -1, -1) for m in mask)])
-        both_planes = both_planes.flip(-1) if mirrored else both_planes
-        parts.append(both_planes[:2])
-        masks.append(both_planes[2:, 0])
-    bases = torch.stack(parts, 1)
-    looks = random_looks(3 * PHOTOS, generator)
-    untouched = torch.rand(PHOTOS, generator=generator) < _UNTOUCHED
-    looks.strength[:PHOTOS][untouched] = 0
-    first, second, third = (looks[torch.arange(k * PHOTOS, (k + 1) * PHOTOS)] for k in range(3))
+    generator, device = random_generator(seed, 3, step), album.device
+    epoch, place = divmod(step * count, len(album) - len(album) % count or count)
+    order = torch.randperm(len(album), generator=random_generator(seed, 1, epoch))
+    cuts, chances = [], []
+    for i in range(count):
+        windows = two_windows(generator)
+        mirrored = bool(torch.rand((), generator=generator) < 0.5)
+        cuts.append(Cut(int(order[(place + i) % len(album)]), windows, mirrored))
+        chances.append(torch.rand(3, generator=generator).tolist())
+    bases, kinds = album.parts(cuts, SHAPES[step % len(SHAPES)])
+    masks = _regions(kinds, chances)
+    looks = random_looks(3 * count, generator)
+    untouched = torch.rand(count, generator=generator) < _UNTOUCHED
+    looks.strength[:count][untouched] = 0
+    touched = (~untouched).nonzero()[:, 0].to(device)
+    grain = (0.04 * torch.rand(4, count, 1, 1, 1, generator=generator) ** 3).to(device)
+    looks = looks.to(device)
+    numbers = torch.arange(3 * count, device=device).view(3, count)
+    first, second, third = (looks[part] for part in numbers)
     graded = [bases[0], second(bases[0]), bases[1], third(bases[1])]
-    if not untouched.all():
-        touched = (~untouched).nonzero()[:, 0]
+    if len(touched):
         for k in (0, 2):
             graded[k] = graded[k].clone()
             graded[k][touched] = first[touched](bases[k // 2][touched])
     clean = torch.stack(graded)
-    grain = 0.04 * torch.rand(4, PHOTOS, 1, 1, 1, generator=generator) ** 3
-    shown = (clean + grain * torch.randn(clean.shape, generator=generator)).clamp(0, 1)
-    return Batch(bases, (first, second, third), clean, shown, torch.stack(masks, 1))
+    if device.type != "cpu":
+        generator = random_generator(seed, 5, step, device=device)
+    noise = torch.randn(clean.shape, generator=generator, device=device)
+    shown = (clean + grain * noise).clamp(0, 1)
+    return Batch(bases, (first, second, third), clean, shown, masks)
 
 
-def two_windows(generator: torch.Generator) -> list[tuple[float, float, float, float]]:
+def two_windows(generator: torch.Generator) -> tuple[Window, Window]:
     """Two parts of a photo, as top, bottom, left, right: halves, or any."""
     kind, swap, *chance = torch.rand(10, generator=generator).tolist()
     if kind < 0.4:
-        both = [(0.0, 1.0, 0.0, _HALF), (0.0, 1.0, 1 - _HALF, 1.0)]
+        first, second = (0.0, 1.0, 0.0, _HALF), (0.0, 1.0, 1 - _HALF, 1.0)
     elif kind < 0.55:
-        both = [(0.0, _HALF, 0.0, 1.0), (1 - _HALF, 1.0, 0.0, 1.0)]
+        first, second = (0.0, _HALF, 0.0, 1.0), (1 - _HALF, 1.0, 0.0, 1.0)
     else:
-        both = []
-        for a, b, c, d in (chance[:4], chance[4:]):
-            tall, wide = 0.45 + 0.55 * a, 0.45 + 0.55 * b
-            both.append(
-                (c * (1 - tall), c * (1 - tall) + tall, d * (1 - wide), d * (1 - wide) + wide)
-            )
-    return both if swap < 0.5 else both[::-1]
+        first, second = _any_window(*chance[:4]), _any_window(*chance[4:])
+    return (first, second) if swap < 0.5 else (second, first)
 
 
-def _cut(
-    planes: Tensor, window: tuple[float, float, float, float], size: tuple[int, int]
-) -> Tensor:
-    height, width = planes.shape[-2:]
-    top, bottom, left, right = window
-    rows = slice(int(top * height), max(int(top * height) + 1, round(bottom * height)))
-    columns = slice(int(left * width), max(int(left * width) + 1, round(right * width)))
-    part = planes[None, :, rows, columns]
-    return F.interpolate(part, size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+def _any_window(a: float, b: float, c: float, d: float) -> Window:
+    """A part of random height, width, top and left, of numbers in [0, 1)."""
+    tall, wide = 0.45 + 0.55 * a, 0.45 + 0.55 * b
+    return c * (1 - tall), c * (1 - tall) + tall, d * (1 - wide), d * (1 - wide) + wide
 
 
-def _some_region(kinds: list[Tensor], generator: torch.Generator) -> list[Tensor]:
-    """Of both parts, where a kind of thing is that both have, or all that is not; or everything."""
-    chance, which, side = torch.rand(3, generator=generator).tolist()
-    everything = [torch.ones_like(kind[:1]) for kind in kinds]
-    if chance > _REGIONS:
-        return everything
-    least = torch.stack([kind.mean((1, 2)) for kind in kinds]).amin(0)
-    common = (least > _LEAST).nonzero()[:, 0].tolist()
-    if not common:
-        return everything
+def _regions(kinds: Tensor, chances: Sequence[Sequence[float]]) -> Tensor:
+    """Which region of both parts of P photos is to be matched, as masks (2, P, H, W).
+
+    Args:
+        kinds: the probabilities of kinds of thing, (2, P, G, H, W).
+        chances: three random numbers in [0, 1) for each photo.
+    """
+    means = kinds.mean((3, 4)).cpu()
+    chosen = [_some_region(means[:, i], *chance) for i, chance in enumerate(chances)]
+    groups, constants, signs = (
+        torch.tensor(values).to(kinds.device) for values in zip(*chosen, strict=True)
+    )
+    own = kinds[:, torch.arange(len(chosen), device=kinds.device), groups]
+    return constants[:, None, None] + signs[:, None, None] * own
+
+
+def _some_region(
+    means: Tensor, chance: float, which: float, side: float
+) -> tuple[int, float, float]:
+    """Where a kind of thing is that both parts have, or all that is not; or everything.
+
+    Args:
+        means: how much of both parts each kind is, (2, G).
+        chance: whether there is a region at all.
+        which: of the kinds that both have.
+        side: whether the kind or the rest.
+
+    Returns:
+        The kind, and what its probability is multiplied by and added to.
+    """
+    common = (means.amin(0) > _LEAST).nonzero()[:, 0].tolist()
+    if chance > _REGIONS or not common:
+        return 0, 1.0, 0.0
     group = common[int(which * len(common))]
-    masks = [kind[group : group + 1] for kind in kinds]
-    others = [1 - mask for mask in masks]
-    enough = all(float(other.mean()) > _LEAST for other in others)
-    return others if side < 0.4 and enough else masks
+    enough = bool((1 - means[:, group] > _LEAST).all())
+    return (group, 1.0, -1.0) if side < 0.4 and enough else (group, 0.0, 1.0)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pydpst.feedforward.look_criterion import look_losses
+from pydpst.feedforward.look_cuts import Album
 from pydpst.feedforward.look_pairs import look_batch
 from pydpst.feedforward.model_file import read_tensors, write_tensors
 from pydpst.feedforward.search_criterion import SearchCriterion
@@ -73,11 +74,14 @@ class ReaderTraining:
     killed and resumed gives the weights of one that was not.
 
     Args:
-        photos: (3, H, W), uint8; at least eight.
+        photos: (3, H, W), uint8; at least as many as a step has.
         maps: for each photo the probabilities of kinds of thing, (G, h, w).
         steps: how many there will be; the learning rate falls to 0 twice.
         seed: of weights, photos, cuts and looks.
         start: a network that knows looks already: then all steps are as the last sixth.
+        batch: photos of a step, at least two.
+        device: where it is trained. The first weights, photos, cuts and looks are those of the CPU;
+            grain and the colours that are compared are others.
 
     Attributes:
         network: in training.
@@ -92,24 +96,29 @@ class ReaderTraining:
         steps: int,
         seed: int,
         start: LookReader | None = None,
+        batch: int = 8,
+        device: torch.device = torch.device("cpu"),  # noqa: B008
     ) -> None:
-        self.photos, self.maps, self.steps, self.seed = photos, maps, steps, seed
+        self.steps, self.seed, self.batch, self.device = steps, seed, batch, device
+        self._album = Album(photos, maps, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.network = LookReader().train()
         if start is not None:
             self.network.load_state_dict(start.state_dict())
+        self.network.to(device)
         self.average = copy.deepcopy(self.network).eval()
         self.before = copy.deepcopy(self.average)
         tuned = steps if start is not None else max(1, steps // 6)
         self._looks = Lesson(0, steps - tuned, 2e-3, 200, 0.998)
         self._tuning = Lesson(steps - tuned, tuned, 1e-3, 50, 0.995)
-        self._criterion = SearchCriterion()
+        self._criterion = SearchCriterion(device)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), 2e-3, weight_decay=0.02)
-        self.half = has_fast_bfloat16(torch.device("cpu"))
+        self.half = has_fast_bfloat16(device)
         self.identity = {
             "steps": steps,
             "seed": seed,
+            "batch": batch,
             "photos": _digest(photos),
             "start": "" if start is None else _digest(start.state_dict().values()),
         }
@@ -131,24 +140,26 @@ class ReaderTraining:
         if step == self._tuning.first:
             for network in (self.network, self.before):
                 network.load_state_dict(self.average.state_dict())
-        batch = look_batch(self.photos, self.maps, self.seed, step)
+        batch = look_batch(self._album, self.seed, step, self.batch)
         for group in self.optimizer.param_groups:
             group["lr"] = lesson.rate_at(step)
         self.optimizer.zero_grad()
-        generator = random_generator(self.seed, 4, step)
+        generator = random_generator(self.seed, 4, step, device=self.device)
         criterion = self._criterion if tunes else None
         losses = look_losses(self.network, batch, generator, self.half, criterion)
         losses["total"].backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        told = {name: float(value.detach()) for name, value in losses.items()}
-        check_finite(step + 1, told, float(norm), "try another seed")
+        # In one transfer: each waits for the device.
+        *values, length = torch.stack([*losses.values(), norm]).detach().tolist()
+        told = dict(zip(losses, values, strict=True))
+        check_finite(step + 1, told, length, "try another seed")
         with ctrl_c_later():
             self.optimizer.step()
             _follow(self.average, self.network, lesson.average_at(step))
         return told
 
     def result(self) -> LookReader:
-        """What is kept of the training so far."""
+        """What is kept of the training so far, on its device."""
         found = copy.deepcopy(self.average)
         if self.step > self._tuning.first:
             _follow(found, self.before, 0.5)
@@ -170,8 +181,8 @@ class ReaderTraining:
         tensors, about = read_tensors(path, "checkpoint")
         if about.get("training") != self.identity:
             raise ValueError(
-                f"the checkpoint {path} is of a training with other steps, seed, photos or start; "
-                "move it away, or train with the same."
+                f"the checkpoint {path} is of a training with other steps, seed, batch, photos or "
+                "start; move it away, or train with the same."
             )
         step: Any = about.get("step")
         networks = self._networks()
@@ -188,13 +199,13 @@ class ReaderTraining:
 def _follow(average: nn.Module, network: nn.Module, share: float) -> None:
     """Moves an average of weights towards a network's; so much of it stays."""
     mine, theirs = average.state_dict(), network.state_dict()
-    for value, new in zip(mine.values(), theirs.values(), strict=True):
-        if value.is_floating_point():
-            value.lerp_(new, 1 - share)
+    names = [name for name, value in mine.items() if value.is_floating_point()]
+    values, new = ([weights[name] for name in names] for weights in (mine, theirs))
+    torch._foreach_lerp_(values, new, 1 - share)
 
 
 def _digest(tensors: Iterable[Tensor]) -> str:
     digest = hashlib.sha256()
     for tensor in tensors:
-        digest.update(tensor.numpy().tobytes())
+        digest.update(tensor.cpu().numpy().tobytes())
     return digest.hexdigest()

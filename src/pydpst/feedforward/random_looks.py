@@ -43,6 +43,10 @@ class Looks:
     def __getitem__(self, index: Tensor) -> Looks:
         return Looks(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
+    def to(self, device: torch.device) -> Looks:
+        """The same looks on a device."""
+        return Looks(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+
     def __call__(self, images: Tensor) -> Tensor:
         """The images (N, 3, H, W) in [0, 1] with these looks, in [0, 1]."""
         light = torch.einsum("nij,njhw->nihw", self.light, linear_of(images))
@@ -85,7 +89,7 @@ class Looks:
 
 
 def random_looks(count: int, generator: torch.Generator) -> Looks:
-    """Draws looks; each has only some of the means, and a share are faint."""
+    """Draws looks on the CPU; each has only some of the means, and a share are faint."""
     draw = _Draw(count, generator)
     exposure = draw.some(0.6, 1, 1) * 0.7 * draw.normal(1, 1)
     balance = draw.some(0.6, 1) * draw.normal(1) * torch.tensor([0.3, 0.0, -0.3])

@@ -21,11 +21,15 @@ _TOLD = ("style", "photorealism")
 
 
 class SearchCriterion:
-    """The losses and costs by which `stylize` searches a grade of one region and all hues."""
+    """The losses and costs by which `stylize` searches a grade of one region and all hues.
 
-    def __init__(self) -> None:
-        dtype = quick_dtype(torch.device("cpu"))
-        self._vgg = VGGFeatures(CONTENT_LAYERS + STYLE_LAYERS, dtype=dtype)
+    Args:
+        device: of what is judged.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        layers = CONTENT_LAYERS + STYLE_LAYERS
+        self._vgg = VGGFeatures(layers, dtype=quick_dtype(device)).to(device)
 
     def __call__(self, maps: Tensor, contents: Tensor, styles: Tensor) -> dict[str, Tensor]:
         """The means over grades of B contents.
@@ -56,9 +60,9 @@ class SearchCriterion:
         level = Level(content, style, everywhere, everywhere, size, self._vgg, 0.0, None)
         raw = grade_apply(maps[None, None], everywhere[None], content[None])[0]
         image = raw.clamp(0, 1)
-        start = identity_maps(1)[:, 0].view(1, -1, 3, 4)
+        start = identity_maps(1)[:, 0].view(1, -1, 3, 4).to(content)
         green = GreenCast(start, content, everywhere, style, everywhere)
-        costs = GradeCosts(torch.ones(1), content, everywhere)
+        costs = GradeCosts(content.new_ones(1), content, everywhere)
         return {
             **level.losses(image),
             **costs.of_maps(maps.expand(1, HUES, -1, -1)),

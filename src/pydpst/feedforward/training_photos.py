@@ -91,15 +91,18 @@ def read_photos(photos: Sequence[Source], size: int) -> Iterator[Tensor | None]:
                 yield read
 
 
-def random_generator(*numbers: int) -> torch.Generator:
-    """A source of random numbers that depends on nothing but a few small numbers."""
+def random_generator(*numbers: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A source of random numbers that depends on nothing but a few small numbers.
+
+    Those of another kind of device are others.
+    """
     state = 0
     for number in numbers:  # splitmix64 (Steele et al. 2014)
         state = (state + number + 0x9E3779B97F4A7C15) % 2**64
         state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
         state = (state ^ (state >> 27)) * 0x94D049BB133111EB % 2**64
         state ^= state >> 31
-    return torch.Generator().manual_seed(state % 2**63)
+    return torch.Generator(device).manual_seed(state % 2**63)
 
 
 def step_shape(seed: int, step: int, size: int) -> tuple[int, int]:

@@ -163,7 +163,7 @@ def _as_maps(out: Tensor, linear: Tensor, found: Tensor) -> Tensor:
     """
     trust = torch.sigmoid(out[..., 12, None, None] - 2)
     share = torch.sigmoid(out[..., 13, None] - 1)
-    identity = torch.eye(3, 4).to(out)
+    identity = torch.eye(3, 4, device=out.device, dtype=out.dtype)
     grey = torch.linspace(0, 1, KNOTS, device=out.device, dtype=out.dtype)
     shift = _SHIFT * out[..., :3] + share * found
     slopes = _SLOPE * out[..., 3:12].reshape(*out.shape[:2], 3, 3)
@@ -188,7 +188,12 @@ def _moments(mean: Tensor) -> tuple[Tensor, Tensor]:
     rows = [[products[:, _PLACES[i][j]] for j in range(3)] for i in range(3)]
     second = torch.stack([torch.stack(row, 1) for row in rows], 1)
     covariance = second - color[:, :, None] * color[:, None]
-    return color, covariance + _LEAST_VARIANCE * torch.eye(3).to(mean)
+    return color, covariance + _LEAST_VARIANCE * _identity_like(mean)
+
+
+def _identity_like(values: Tensor) -> Tensor:
+    """The identity (3, 3) where values are; made there, since a copy would wait for the device."""
+    return torch.eye(3, device=values.device, dtype=values.dtype)
 
 
 def _roots(matrices: Tensor) -> tuple[Tensor, Tensor]:
@@ -197,9 +202,10 @@ def _roots(matrices: Tensor) -> tuple[Tensor, Tensor]:
     No decomposition: other programs that run networks have none.
     """
     scale = matrices.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
-    y, z = matrices / scale, torch.eye(3).to(matrices).expand_as(matrices)
+    identity = _identity_like(matrices)
+    y, z = matrices / scale, identity.expand_as(matrices)
     for _ in range(_ROOT_STEPS):
-        change = 1.5 * torch.eye(3).to(matrices) - 0.5 * z @ y
+        change = 1.5 * identity - 0.5 * z @ y
         y, z = y @ change, change @ z
     return y * scale.sqrt(), z / scale.sqrt()
 
