@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 import pydpst
@@ -131,3 +133,28 @@ def test_stylize_on_the_gpu(city_day: Path, city_night: Path) -> None:
     assert photorealism_residual(result.working, content) < 1e-3
     assert result.image.shape == (3, 360, 720)
     assert edge_ssim(resize(result.image, 256), result.working) > 0.95
+
+
+def test_train_universal_on_the_gpu(tmp_path: Path) -> None:
+    """Looks, then what `stylize` looks for; twice, the second time from the first's network."""
+    coarse = random(6, 3, 6, 8, dtype=torch.float32)
+    photos = list(F.interpolate(coarse, (72, 96), mode="bilinear"))
+    start = None
+    for number in range(2):
+        losses: list[dict[str, float]] = []
+        start = pydpst.train_universal(
+            photos,
+            output=tmp_path / f"{number}.safetensors",
+            start=start,
+            steps=3,
+            batch=4,
+            held_out=1,
+            log=tmp_path / str(number),
+            device="cuda",
+            callback=lambda progress: losses.append(progress.losses),  # noqa: B023
+        )
+        steps = [of for of in losses if of]
+        assert len(steps) == 3
+        assert "search" in steps[-1]
+        assert all(math.isfinite(value) for of in steps for value in of.values())
+        assert all(not weight.is_cuda for weight in start.state_dict().values())

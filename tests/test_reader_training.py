@@ -8,7 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pydpst.feedforward.look_pairs import Batch, look_batch
+from pydpst.feedforward.look_cuts import Album, Cut, PlaneStack, parts_of
+from pydpst.feedforward.look_pairs import Batch, look_batch, two_windows
 from pydpst.feedforward.look_training import ReaderTraining
 from pydpst.feedforward.model_file import read_tensors, write_tensors
 from pydpst.feedforward.random_looks import random_looks
@@ -26,9 +27,11 @@ def photos() -> list[torch.Tensor]:
     return list((F.interpolate(coarse, (72, 96), mode="bilinear") * 255).to(torch.uint8))
 
 
-def training(steps: int = STEPS, count: int = 9, start: LookReader | None = None) -> ReaderTraining:
+def training(
+    steps: int = STEPS, count: int = 9, start: LookReader | None = None, batch: int = 8
+) -> ReaderTraining:
     maps = list(torch.rand(9, 9, 6, 8, generator=torch.Generator().manual_seed(1)).softmax(1))
-    return ReaderTraining(photos()[:count], maps[:count], steps, 3, start)
+    return ReaderTraining(photos()[:count], maps[:count], steps, 3, start, batch)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +65,7 @@ def test_what_stylize_looks_for_is_less_for_its_own_grade() -> None:
     cast = torch.tensor([0.5, 0.8, 1.0]).view(3, 1, 1)
     none = identity_maps(1)[0].expand(1, KNOTS, -1)
     wanted = torch.cat([cast.flatten().diag(), torch.zeros(3, 1)], 1).flatten().expand(1, KNOTS, -1)
-    criterion = SearchCriterion()
+    criterion = SearchCriterion(photo.device)
     losses = [criterion(maps.clone(), photo, photo * cast) for maps in (none, wanted)]
     assert losses[1]["style"] < 0.01 < 1 < losses[0]["style"]
     assert losses[1]["search"] < losses[0]["search"]
@@ -89,8 +92,8 @@ def test_killed_after_each_step_it_ends_with_the_same_weights(
 
 def test_a_checkpoint_of_another_training_is_refused(whole: ReaderTraining, tmp_path: Path) -> None:
     whole.save(tmp_path / "a.checkpoint")
-    for other in (training(steps=9), training(count=8)):
-        with pytest.raises(ValueError, match="other steps, seed, photos or start"):
+    for other in (training(steps=9), training(count=8), training(batch=4)):
+        with pytest.raises(ValueError, match="other steps, seed, batch, photos or start"):
             other.restore(tmp_path / "a.checkpoint")
 
 
@@ -112,7 +115,31 @@ def test_a_damaged_checkpoint_is_refused(
 
 def batch() -> Batch:
     maps = [torch.rand(9, 6, 8).softmax(0) for _ in photos()]
-    return look_batch(photos(), maps, seed=1, step=2)
+    return look_batch(Album(photos(), maps), seed=1, step=2)
+
+
+@pytest.mark.parametrize("count", [2, 5, 12])
+def test_a_batch_has_as_many_photos_as_are_wanted(count: int) -> None:
+    album = Album(photos(), [torch.rand(9, 6, 8).softmax(0) for _ in photos()])
+    found = look_batch(album, 0, 1, count)
+    assert found.clean.shape == (4, count, 3, 128, 96)
+    assert found.masks.shape == (2, count, 128, 96)
+    again = look_batch(album, 0, 1, count)
+    assert torch.equal(found.shown, again.shown)
+    assert not torch.equal(found.shown, look_batch(album, 1, 1, count).shown)
+
+
+def test_parts_from_a_stack_are_those_cut_one_by_one() -> None:
+    """As a GPU has them: of photos that differ in size, larger and smaller than the parts."""
+    generator = torch.Generator().manual_seed(0)
+    sizes = ((72, 96), (150, 100), (288, 192), (30, 40))
+    planes = [torch.randint(256, (3, *x), generator=generator).to(torch.uint8) for x in sizes]
+    cuts = [Cut(i % 4, two_windows(generator), i % 3 == 0) for i in range(24)]
+    for kind in (planes, [x.half() / 255 for x in planes]):
+        stack = PlaneStack(kind, torch.device("cpu"))
+        for size in ((96, 128), (112, 112)):
+            want = parts_of(kind, cuts, size)
+            torch.testing.assert_close(stack.parts(cuts, size), want, rtol=0, atol=1e-4)
 
 
 def test_a_batch_shows_each_part_under_its_looks() -> None:

@@ -70,6 +70,27 @@ def test_interrupted_it_goes_on_to_the_same_weights(
     assert [json.loads(line)["step"] for line in lines] == [3]
 
 
+def test_batches_of_another_size(run: Run, photos: Path, network: Path, tmp_path: Path) -> None:
+    whole, parted = tmp_path / "whole.safetensors", tmp_path / "parted.safetensors"
+    options = {"steps": STEPS, "held_out": 0, "batch": 3}
+    pydpst.train_universal(photos, output=whole, **options)  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        pydpst.train_universal(
+            photos,
+            output=parted,
+            callback=stop_after_two_steps,
+            **options,  # type: ignore[arg-type]
+        )
+    more = ["--steps", STEPS, "--held-out", 0, "--resume"]
+    command = ["train", "--universal", photos, "-o", parted, "--device", "cpu", *more]
+    status, said = run(*command)
+    assert status == 2
+    assert "with other steps, seed, batch, photos or start" in said
+    status, said = run(*command, "--batch", 3)
+    assert status == 0, said
+    assert parted.read_bytes() == whole.read_bytes() != network.read_bytes()
+
+
 def test_photos_held_out_are_measured_and_shown(photos: Path, tmp_path: Path) -> None:
     told = []
     found = pydpst.train_universal(
@@ -93,6 +114,9 @@ def test_photos_held_out_are_measured_and_shown(photos: Path, tmp_path: Path) ->
         (["train", "{photos}"], "give STYLE and PHOTOS"),
         (["train", "--universal", "{photos}", "--steps", 0], "steps is 0; it must be"),
         (["train", "--universal", "{photos}", "--seed", -1], "seed is -1; it must be"),
+        (["train", "--universal", "{photos}", "--batch", 1], "batch is 1; it must be"),
+        (["train", "--universal", "{photos}", "--batch", 99], "give at least 99"),
+        (["train", "--universal", "{photos}", "--device", "tpu"], "it must be cpu, cuda or cuda:N"),
         (["train", "--universal", "{photo}"], "give at least 8"),
         (["apply", "{network}", "{photo}"], "give that photo by --style"),
         (["apply", "{network}", "--style", "{photo}"], "give PHOTOS, too"),
