@@ -54,9 +54,9 @@ def train_universal(
     that was not.
 
     Args:
-        photos: a folder, searched with its folders, or a list, of at least as many as the batch;
-            unreadable ones are skipped with a warning that names them. They are kept in memory,
-            scaled down, that of the device, too.
+        photos: a folder, searched with its folders, or a list; unreadable ones are skipped with a
+            warning that names them. Without those held out there must be as many as a step has, at
+            least. They are kept in memory, scaled down, that of the device, too.
         output: where to write the model, ending in .safetensors; while it trains there is a
             checkpoint beside it. None: nothing is written.
         start: a network that this has trained before, or `load_model` of its file: what it knows
