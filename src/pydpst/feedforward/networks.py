@@ -31,8 +31,9 @@ class BilateralGridNet(nn.Module):
 
     copy_side = 256
     _KNOTS = 8
-    # Pixels whose guide is computed at once: few enough for the cache, and enough for all threads.
-    _PIXELS = 1 << 17
+    # Pixels whose guide is computed at once: few enough for the cache, and enough for all threads;
+    # on a GPU enough for launches to be few, and 200 bytes each.
+    _PIXELS, _PIXELS_ON_A_GPU = 1 << 17, 1 << 21
 
     style_mean: Tensor
     style_root: Tensor
@@ -154,7 +155,8 @@ class BilateralGridNet(nn.Module):
         # max(x - knot, 0) is max(x, knot) - knot, and the knots add up beforehand.
         constant = self.offset - slopes @ self.knots.flatten()
         guide = image.new_empty(pixels.shape[0], pixels.shape[2])
-        size = min(self._PIXELS, pixels.shape[2])
+        at_once = self._PIXELS_ON_A_GPU if image.is_cuda else self._PIXELS
+        size = min(at_once, pixels.shape[2])
         mixed, curves = image.new_empty(3, size), image.new_empty(3, self._KNOTS, size)
         for b in range(len(guide)):
             for start in range(0, pixels.shape[2], size):
