@@ -29,6 +29,8 @@ _SCENES = ((0, 3), (1, 2))
 _LOOK_TOLERANCE, _SCENE_TOLERANCE = 0.15, 0.03
 # Colours that are compared between scenes, and directions in which.
 _COLORS, _DIRECTIONS = 384, 12
+# Of a step's photos so many are judged as wholes, one by one: it takes long.
+_JUDGED = 8
 # Contrast may grow by so much at no cost; what rises is at least so steep.
 _FREE_GAIN, _LEAST_RISE = 1.4, 0.15
 _WEIGHTS = {
@@ -67,7 +69,7 @@ def look_losses(
         known, parts = len(_PAIRS) * count, len(contents)
         if criterion is not None:
             # Contents mostly as they were taken, styles under looks: the first of `_SCENES`.
-            wholes = slice(known, known + count)
+            wholes = slice(known, known + min(count, _JUDGED))
             contents, styles = (torch.cat([x, x[wholes]]) for x in (contents, styles))
             both = [torch.cat([x, torch.ones_like(x[wholes])]) for x in both]
         maps = network.compare(_at(reading, contents), _at(reading, styles), *both)

@@ -18,8 +18,8 @@ from pydpst.reading.network import CELL
 SHAPES = ((96, 128), (128, 96), (112, 112), (96, 128))
 # Of the contents, how many are as they were taken.
 _UNTOUCHED = 0.6
-# A half of a photo is a little more than that.
-_HALF = 0.55
+# A half of a photo is a little less than that, or a little more.
+_HALVES = (0.4, 0.55)
 # A region has at least this share of both parts; how often there are regions.
 _LEAST, _REGIONS = 0.1, 0.35
 
@@ -91,10 +91,11 @@ def look_batch(album: Album, seed: int, step: int, count: int = 8) -> Batch:
 def two_windows(generator: torch.Generator) -> tuple[Window, Window]:
     """Two parts of a photo, as top, bottom, left, right: halves, or any."""
     kind, swap, *chance = torch.rand(10, generator=generator).tolist()
+    half = _HALVES[0] + (_HALVES[1] - _HALVES[0]) * chance[0]
     if kind < 0.4:
-        first, second = (0.0, 1.0, 0.0, _HALF), (0.0, 1.0, 1 - _HALF, 1.0)
+        first, second = (0.0, 1.0, 0.0, half), (0.0, 1.0, 1 - half, 1.0)
     elif kind < 0.55:
-        first, second = (0.0, _HALF, 0.0, 1.0), (1 - _HALF, 1.0, 0.0, 1.0)
+        first, second = (0.0, half, 0.0, 1.0), (1 - half, 1.0, 0.0, 1.0)
     else:
         first, second = _any_window(*chance[:4]), _any_window(*chance[4:])
     return (first, second) if swap < 0.5 else (second, first)
