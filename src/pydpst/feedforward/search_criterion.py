@@ -15,7 +15,7 @@ from pydpst.transfer.grade_search import COSTS, Level
 from pydpst.transfer.look import Look
 
 # Noise costs more than in a search: the small copies that are learned from show little of it.
-_WEIGHTS = {**Look().weights(), **COSTS, "noise": 4.0}
+_WEIGHTS = {**Look().weights(), **COSTS, "noise": 8.0}
 # What is told apart of the losses; the others are told together, as they weigh.
 _TOLD = ("style", "photorealism")
 
