@@ -14,9 +14,9 @@ from PIL import Image
 from safetensors import safe_open
 
 import pydpst
+from pydpst.losses.bundled import weights_file
 from pydpst.photos.image import save_image
 from pydpst.photos.resizing import resize
-from pydpst.regions import scene, sky
 from pydpst.regions.labels import MaskPair, label_maps
 from pydpst.regions.mask_colors import NAMED_COLORS, SCENE_NAMES, label_image
 from pydpst.regions.masks import WHOLE_STYLE, Regions
@@ -57,8 +57,8 @@ def cities() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_the_weights_say_what_they_are() -> None:
-    assert scene._FILE.stat().st_size + sky._FILE.stat().st_size < 3 * 2**20
-    with safe_open(scene._FILE, "pt") as file:
+    assert weights_file("scene").stat().st_size + weights_file("sky").stat().st_size < 3 * 2**20
+    with safe_open(weights_file("scene"), "pt") as file:
         assert file.metadata()["groups"].split() == list(GROUPS)
 
 

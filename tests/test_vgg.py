@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from pydpst.losses import vgg
+from pydpst.losses.bundled import weights_file
 from pydpst.losses.vgg import VGGFeatures
 
 
@@ -26,7 +27,7 @@ def test_features_are_those_of_the_definition() -> None:
     network = VGGFeatures(["conv1_1", "conv2_1"])
     features = network(image)
     # BGR, 0 to 255, less the mean, through the weights as stored.
-    stored = vgg.load_file(vgg._FILE)
+    stored = load_file(weights_file("vgg16"))
     mean = torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
     x = image.flip(1) * 255 - mean
     x = torch.nn.functional.pad(x, (1, 1, 1, 1), mode="replicate")

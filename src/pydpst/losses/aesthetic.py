@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from pydpst.losses.bundled import trained
 from pydpst.losses.vgg import VGGFeatures, quick_dtype
-
-_FILE = Path(__file__).parent.parent / "weights" / "aesthetic.safetensors"
 
 # Ratings from 1 to this.
 RATINGS = 10
@@ -99,7 +96,4 @@ class Aesthetics:
 @lru_cache
 def _head(device: torch.device) -> AestheticHead:
     """The trained head, read once a process."""
-    head = AestheticHead()
-    # Not strict: the counters of batches are for training only.
-    head.load_state_dict({k: x.float() for k, x in load_file(_FILE).items()}, strict=False)
-    return head.eval().requires_grad_(False).to(device)
+    return trained(AestheticHead(), "aesthetic").requires_grad_(False).to(device)

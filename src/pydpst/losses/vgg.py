@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-_FILE = Path(__file__).parent.parent / "weights" / "vgg16.safetensors"
+from pydpst.losses.bundled import weights_file
 
 # The number of convolutions in each block, up to conv5_1.
 _BLOCKS = (2, 2, 3, 3, 1)
@@ -105,7 +104,7 @@ def _weights(dtype: torch.dtype) -> dict[str, Tensor]:
 
     Read once a process and type, and shared by all networks on the CPU.
     """
-    weights = {name: value.float() for name, value in load_file(_FILE).items()}
+    weights = {name: value.float() for name, value in load_file(weights_file("vgg16")).items()}
     weights["conv1_1.weight"] = weights["conv1_1.weight"].flip(1) * 255
     for name, value in weights.items():
         layout = torch.channels_last if value.ndim == 4 else torch.contiguous_format

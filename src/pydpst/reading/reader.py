@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor
 
+from pydpst.losses.bundled import trained
 from pydpst.photos.resizing import size_of_area
 from pydpst.reading.network import CELL, LookReader, Reading
 
-_FILE = Path(__file__).parent.parent / "weights" / "reader.safetensors"
 # Photos are seen at about this area, in pixels, and no side longer than that.
 _AREA, _LONGEST = 112 * 112, 512
 
@@ -67,10 +65,4 @@ def _repeated(reading: Reading, count: int) -> Reading:
 @lru_cache
 def reader() -> LookReader:
     """The trained network, read once a process."""
-    network = LookReader()
-    weights = {name: x.float() for name, x in load_file(_FILE).items()}
-    counters = {name for name in network.state_dict() if name.endswith("num_batches_tracked")}
-    if network.state_dict().keys() - counters != weights.keys() - counters:
-        raise RuntimeError(f"{_FILE.name} is of another version of pydpst; install pydpst anew.")
-    network.load_state_dict(weights, strict=False)
-    return network.eval()
+    return trained(LookReader(), "reader")

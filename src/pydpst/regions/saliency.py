@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from pydpst.losses.bundled import trained
 from pydpst.losses.remembered import Remembered
-
-_FILE = Path(__file__).parent.parent / "weights" / "saliency.safetensors"
 
 # Photos are seen at this many pixels a side, whatever their aspect, as the network learned to.
 _SIDE = 320
@@ -150,6 +147,4 @@ def _salient(square: Tensor) -> Tensor:
 @lru_cache
 def _network() -> Saliency:
     """The network, read once a process."""
-    network = Saliency()
-    network.load_state_dict({k: x.float() for k, x in load_file(_FILE).items()})
-    return network.eval()
+    return trained(Saliency(), "saliency")

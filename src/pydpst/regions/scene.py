@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from pydpst.losses.bundled import trained
 from pydpst.losses.remembered import Remembered
 from pydpst.losses.vgg import VGGFeatures, quick_dtype
 from pydpst.photos.resizing import size_of_area
 from pydpst.regions import sky
-
-_FILE = Path(__file__).parent.parent / "weights" / "scene.safetensors"
 
 # What matters to a colourist. Furniture and things belong to the interior: what is a thing cannot
 # be learned from so few photos, and a room is graded as one.
@@ -209,7 +206,4 @@ def sky_inputs(vgg: VGGFeatures, images: Tensor) -> tuple[list[Tensor], Tensor, 
 @lru_cache
 def scene_head() -> SceneHead:
     """The trained head, read once a process."""
-    head = SceneHead()
-    # Not strict: the counters of batches are for training only.
-    head.load_state_dict({k: x.float() for k, x in load_file(_FILE).items()}, strict=False)
-    return head.eval()
+    return trained(SceneHead(), "scene")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-_FILE = Path(__file__).parent.parent / "weights" / "sky.safetensors"
+from pydpst.losses.bundled import trained
 
 LAYERS = ("conv1_2", "conv2_2")
 _CHANNELS = (64, 128)
@@ -83,7 +81,4 @@ class SkyOutline(nn.Module):
 @lru_cache
 def sky_outline() -> SkyOutline:
     """The trained network, read once a process."""
-    network = SkyOutline()
-    # Not strict: the counters of batches are for training only.
-    network.load_state_dict({k: x.float() for k, x in load_file(_FILE).items()}, strict=False)
-    return network.eval()
+    return trained(SkyOutline(), "sky")
