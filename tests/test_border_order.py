@@ -35,11 +35,16 @@ def masks() -> torch.Tensor:
 def test_brightness_that_swaps_at_a_border(
     result: torch.Tensor, style: torch.Tensor, swaps: bool
 ) -> None:
-    assert swaps_brightness(halves(0.8, 0.3), result, masks(), style, masks()) is swaps
+    assert swaps_brightness(halves(0.8, 0.3), result, masks(), (style, masks())) is swaps
+
+
+def test_without_a_style_every_swap_counts() -> None:
+    assert swaps_brightness(halves(0.8, 0.3), halves(0.2, 0.6), masks())
+    assert not swaps_brightness(halves(0.8, 0.3), halves(0.6, 0.2), masks())
 
 
 def test_regions_that_do_not_meet_swap_nothing() -> None:
     apart = masks()
     apart[:, SIDE // 2 - 8 : SIDE // 2 + 8] = 0
-    images = halves(0.8, 0.3), halves(0.2, 0.6), apart, halves(0.6, 0.2), masks()
-    assert not swaps_brightness(*images)
+    style = halves(0.6, 0.2), masks()
+    assert not swaps_brightness(halves(0.8, 0.3), halves(0.2, 0.6), apart, style)

@@ -16,22 +16,19 @@ _SWAPPED = 0.04
 
 
 def swaps_brightness(
-    content: Tensor, result: Tensor, masks: Tensor, style: Tensor, style_masks: Tensor
+    content: Tensor, result: Tensor, masks: Tensor, style: tuple[Tensor, Tensor] | None = None
 ) -> bool:
     """Whether of two regions the brighter became the darker, where they meet.
-
-    At night lit façades stand before a dark sky; so it does not count where the style's own regions
-    clearly have that order.
 
     Args:
         content: (3, H, W) in [0, 1].
         result: (3, H, W), what it became.
         masks: (R, H, W), where the regions are.
-        style: (3, H', W') in [0, 1].
-        style_masks: (R, H', W').
+        style: (3, H', W') in [0, 1], and where its regions are, (R, H', W'). Where these clearly
+            have that order it does not count: at night lit façades stand before a dark sky.
     """
-    before, after, theirs = (resize(x, _SIZE) for x in (content, result, style))
-    hard, style_hard = _hard(masks, before), _hard(style_masks, theirs)
+    before, after = (resize(x, _SIZE) for x in (content, result))
+    hard = _hard(masks, before)
     for first in range(len(masks)):
         for second in range(first):
             step = across(before, hard[first], hard[second]).mean(0)
@@ -40,11 +37,18 @@ def swaps_brightness(
             swapped = median(changed)
             if swapped is None or swapped > -_SWAPPED:
                 continue
-            own = median(across(theirs, style_hard[first], style_hard[second]).mean(0))
             order = median(step[clear])
+            own = None if style is None else _step(*style, first, second)
             if own is None or order is None or (own if order < 0 else -own) < LEAST_STEP:
                 return True
     return False
+
+
+def _step(photo: Tensor, masks: Tensor, first: int, second: int) -> float | None:
+    """How much brighter one region is than another where they meet, in the median."""
+    small = resize(photo, _SIZE)
+    hard = _hard(masks, small)
+    return median(across(small, hard[first], hard[second]).mean(0))
 
 
 def _hard(masks: Tensor, photo: Tensor) -> Tensor:

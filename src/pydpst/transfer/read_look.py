@@ -81,7 +81,8 @@ def _by_region(content: Tensor, style: Tensor, network: LookReader | None) -> Lo
     maps = read_looks(content, style, masks, style_masks, network)
     held = [held_back(x, content, mask) for x, mask in zip(maps, masks, strict=True)]
     grade = Grade(torch.stack(held)[:, None])
-    if swaps_brightness(content, grade.apply(content, masks), masks, style, style_masks):
+    # Also where the style has it so: masks of one pass are not so fine that nothing would glow.
+    if swaps_brightness(content, grade.apply(content, masks), masks):
         return None
     return Looks(grade, masks, [match.content for match in found.matches])
 

@@ -201,8 +201,8 @@ def stylize(
     result, search = _searched(pair, look, callback)
     if search.grade is not None and not result.interrupted and may_be_one(pair, look):
         shared = pair.masks[: pair.regions.shared]
-        planes = (pair.content, search.image(), shared, pair.style, pair.style_masks)
-        if swaps_brightness(*planes):
+        style_regions = (pair.style, pair.style_masks)
+        if swaps_brightness(pair.content, search.image(), shared, style_regions):
             pair = as_one(pair)
             result, search = _searched(pair, look, callback)
     result.grade = search.grade
