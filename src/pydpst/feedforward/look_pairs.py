@@ -116,11 +116,11 @@ def _regions(kinds: Tensor, chances: Sequence[Sequence[float]]) -> Tensor:
     """
     means = kinds.mean((3, 4)).cpu()
     chosen = [_some_region(means[:, i], *chance) for i, chance in enumerate(chances)]
-    groups, constants, signs = (
+    groups, constants, factors = (
         torch.tensor(values).to(kinds.device) for values in zip(*chosen, strict=True)
     )
     own = kinds[:, torch.arange(len(chosen), device=kinds.device), groups]
-    return constants[:, None, None] + signs[:, None, None] * own
+    return constants[:, None, None] + factors[:, None, None] * own
 
 
 def _some_region(
@@ -135,7 +135,7 @@ def _some_region(
         side: whether the kind or the rest.
 
     Returns:
-        The kind, and what its probability is multiplied by and added to.
+        The kind, and a constant and a factor: the mask is constant + factor · its probability.
     """
     common = (means.amin(0) > _LEAST).nonzero()[:, 0].tolist()
     if chance > _REGIONS or not common:
