@@ -13,6 +13,7 @@ from pydpst.transfer.grade_costs import BlackPoint, GradeCosts, flat_noise, held
 from pydpst.transfer.grade_maps import RegionMaps, knot_colors
 from pydpst.transfer.grade_search import find_grade
 from pydpst.transfer.look import Look
+from pydpst.transfer.near_reading import NearReading
 
 
 @pytest.fixture(scope="module")
@@ -200,3 +201,22 @@ def test_a_style_region_without_black_lays_no_veil(vgg, city_day, city_night) ->
     dark = content.mean(0) < content.mean(0).quantile(0.1)
     assert result[:, dark].mean() < 0.27
     assert result[:, ~dark].mean() > 0.6
+
+
+def test_hues_are_kept_near_the_reading_where_the_photo_has_colours() -> None:
+    content = torch.rand(3, 24, 32, generator=torch.Generator().manual_seed(5))
+    everywhere = torch.ones_like(content[:1])
+    identity = torch.eye(3, 4).repeat(1, KNOTS, 1, 1).flatten(2)
+    near = NearReading(identity, content, everywhere)
+    assert near(content) < 1e-8
+    luminance = content.mean(0, keepdim=True)
+    duller, darker = content.lerp(luminance, 0.3), 0.9 * content
+    assert near(duller) > 3e-4
+    assert near(darker) < 0.3 * near(duller)
+    # What is far away is meant: squares alone would come to eleven times as much.
+    assert near(luminance.expand_as(content)) < 8 * near(duller)
+    grey = luminance.expand_as(content).contiguous()
+    assert NearReading(identity, grey, everywhere)(content) == 0
+    black = torch.zeros_like(content).requires_grad_()
+    near(black).backward()
+    assert torch.isfinite(black.grad).all()

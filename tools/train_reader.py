@@ -1,6 +1,6 @@
 """Trains src/pydpst/weights/reader.safetensors, which reads the look of any photo.
 
-    python tools/train_reader.py PHOTOS OUTPUT [--log FOLDER] [--tune --steps 1200]
+    python tools/train_reader.py PHOTOS OUTPUT [--log FOLDER] [--tune --steps 1200 --seed 1]
         [--device cuda --batch 48]
 
 As `pydpst train --universal` does, with all defaults, on the photos of one part: PHOTOS has
@@ -30,6 +30,7 @@ def main(
     tune: bool = False,
     steps: int = 7200,
     batch: int = 8,
+    seed: int = 0,
     device: str = "cpu",
 ) -> None:
     """Train, or go on."""
@@ -49,6 +50,7 @@ def main(
             start=reader() if tune else None,
             steps=steps,
             batch=batch,
+            seed=seed,
             held_out=0,
             log=log,
             resume=output.with_suffix(".checkpoint").is_file(),

@@ -27,8 +27,10 @@ from pydpst.transfer.grade_costs import BlackPoint, GradeCosts, GreenCast
 from pydpst.transfer.grade_maps import RegionMaps
 from pydpst.transfer.look import INITS, Look
 from pydpst.transfer.matches import Matches, find_matches
+from pydpst.transfer.near_reading import NearReading
 from pydpst.transfer.pair import Pair
 from pydpst.transfer.planning import grade_levels
+from pydpst.transfer.read_look import read_regions
 
 COSTS = {
     "roughness": 1.0,
@@ -40,6 +42,7 @@ COSTS = {
     "green": 10.0,
     "overshoot": 10.0,
     "blacks": 3.0,
+    "reading": 60.0,
     "matches": 20000.0,
 }
 # A level's shorter side, at least: the deepest layer halves it four times.
@@ -137,18 +140,23 @@ def find_grade(
         return
     maps = RegionMaps(content, style, masks, style_masks)
     matches = find_matches(content, style, masks, style_masks)
+    if matches is None:
+        read = read_regions(content, style, masks, style_masks)
+    else:
+        read = matches.start(content, style).expand(len(masks), -1, -1)
     if init == "content":
         maps.start = torch.eye(3, 4).to(content).expand_as(maps.start)
     elif matches is not None:
-        maps.start = matches.start(content, style).view_as(maps.start[:1]).expand_as(maps.start)
+        maps.start = read.view_as(maps.start)
     costs = GradeCosts(maps.shares, content, masks)
     samples = (sample(content), sample(masks)), (sample(style), sample(style_masks))
+    near = NearReading(read, *samples[0])
     theta = maps.zeros()
     descent = Descent(theta.flatten())
     aesthetics = Aesthetics(content.device) if weights["aesthetic"] > 0 else None
     for size, share in grade_levels(steps):
         level = Level(content, style, masks, style_masks, size, vgg, whole_share, aesthetics)
-        objective = Objective(level, maps, costs, *samples, matches, weights)
+        objective = Objective(level, maps, costs, *samples, near, matches, weights)
         descent.start_over()
         for losses in _descend(descent, objective, share, theta.shape):
             yield Grade(maps(descent.best.view_as(theta))), losses
@@ -246,11 +254,12 @@ class Objective:
         costs: GradeCosts,
         sample: tuple[Tensor, Tensor],
         style_sample: tuple[Tensor, Tensor],
+        near: NearReading,
         matches: Matches | None,
         weights: Mapping[str, float],
     ) -> None:
         self._level, self._maps, self._costs, self._sample = level, maps, costs, sample
-        self._matches = matches
+        self._near, self._matches = near, matches
         self._weights = {**weights, **COSTS}
         self._green = GreenCast(maps.start, *sample, *style_sample)
         self._blacks = BlackPoint(sample[0], style_sample[0])
@@ -265,6 +274,7 @@ class Objective:
         colors = grade_apply(maps[None], masks[None], pixels[None])[0]
         costs["green"] = self._green(colors)
         costs["blacks"] = self._blacks(colors)
+        costs["reading"] = self._near(colors)
         costs["overshoot"] = (colors - colors.clamp(0, 1)).square().mean()
         if self._matches is not None:
             costs["matches"] = self._matches.loss(maps)

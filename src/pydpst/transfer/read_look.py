@@ -78,13 +78,35 @@ def _by_region(content: Tensor, style: Tensor, network: LookReader | None) -> Lo
     if found.shared == 1:
         return None
     masks, style_masks = found.masks(content, style)
-    maps = read_looks(content, style, masks, style_masks, network)
-    held = [held_back(x, content, mask) for x, mask in zip(maps, masks, strict=True)]
-    grade = Grade(torch.stack(held)[:, None])
+    maps = read_regions(content, style, masks, style_masks, network)
+    grade = Grade(maps[:, None])
     # Also where the style has it so: masks of one pass are not so fine that nothing would glow.
     if swaps_brightness(content, grade.apply(content, masks), masks):
         return None
     return Looks(grade, masks, [match.content for match in found.matches])
+
+
+def read_regions(
+    content: Tensor,
+    style: Tensor,
+    masks: Tensor,
+    style_masks: Tensor,
+    network: LookReader | None = None,
+) -> Tensor:
+    """A look a region, each held back where it would be no grade.
+
+    Args:
+        content: (3, H, W) in [0, 1].
+        style: (3, H', W'), likewise.
+        masks: (R, H, W), soft, in [0, 1].
+        style_masks: (R, H', W').
+        network: None is the bundled one.
+
+    Returns:
+        (R, K, 12).
+    """
+    maps = read_looks(content, style, masks, style_masks, network)
+    return torch.stack([held_back(x, content, mask) for x, mask in zip(maps, masks, strict=True)])
 
 
 def check_read_regions(regions: str) -> None:
