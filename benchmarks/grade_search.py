@@ -27,9 +27,7 @@ from pydpst.transfer.grade_costs import GradeCosts
 from pydpst.transfer.grade_maps import RegionMaps
 from pydpst.transfer.grade_search import Level, Objective, sample
 from pydpst.transfer.look import Look
-from pydpst.transfer.near_reading import NearReading
 from pydpst.transfer.pair import pair_up, read_photos
-from pydpst.transfer.read_look import read_regions
 
 SHOWN = (8, 16, 36, 100)
 RATE = 0.05
@@ -47,8 +45,7 @@ def objective_of(pair: Pair, size: int) -> tuple[Objective, Tensor]:
     level = Level(*planes, size, VGGFeatures(CONTENT_LAYERS + STYLE_LAYERS), 0.0, None)
     samples = (sample(content), sample(shown)), (sample(style), sample(style_masks))
     costs = GradeCosts(maps.shares, content, shown)
-    near = NearReading(read_regions(content, style, shown, style_masks), *samples[0])
-    return Objective(level, maps, costs, *samples, near, None, look.weights()), maps.zeros()
+    return Objective(level, maps, costs, *samples, None, None, look.weights()), maps.zeros()
 
 
 def by_adam(loss: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> list[float]:

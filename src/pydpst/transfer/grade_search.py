@@ -42,7 +42,7 @@ COSTS = {
     "green": 10.0,
     "overshoot": 10.0,
     "blacks": 3.0,
-    "reading": 60.0,
+    "reading": 40.0,
     "matches": 20000.0,
 }
 # A level's shorter side, at least: the deepest layer halves it four times.
@@ -82,6 +82,7 @@ class GradeSearch:
             VGGFeatures(CONTENT_LAYERS + STYLE_LAYERS, dtype=dtype).to(device),
             weights=look.weights(),
             whole_share=pair.whole_share,
+            guessed=pair.guessed,
             steps=look.most_steps,
             init=look.init or INITS["grade"][0],
         )
@@ -112,6 +113,7 @@ def find_grade(
     *,
     weights: Mapping[str, float],
     whole_share: float = 0.0,
+    guessed: bool = True,
     steps: int = 30,
     init: str = "color",
 ) -> Iterator[tuple[Grade, dict[str, float]]]:
@@ -128,6 +130,8 @@ def find_grade(
         vgg: gives CONTENT_LAYERS and STYLE_LAYERS.
         weights: of the losses style, content, photorealism, tv and aesthetic.
         whole_share: as for `losses.StyleLoss`.
+        guessed: whether nobody has said what is to look like what: then hues are kept near those
+            that the network of `match` reads.
         steps: how many, at most, over all sizes.
         init: where to start, as `Look.init` of a grade.
 
@@ -140,17 +144,15 @@ def find_grade(
         return
     maps = RegionMaps(content, style, masks, style_masks)
     matches = find_matches(content, style, masks, style_masks)
-    if matches is None:
-        read = read_regions(content, style, masks, style_masks)
-    else:
-        read = matches.start(content, style).expand(len(masks), -1, -1)
     if init == "content":
         maps.start = torch.eye(3, 4).to(content).expand_as(maps.start)
     elif matches is not None:
-        maps.start = read.view_as(maps.start)
+        maps.start = matches.start(content, style).view_as(maps.start[:1]).expand_as(maps.start)
     costs = GradeCosts(maps.shares, content, masks)
     samples = (sample(content), sample(masks)), (sample(style), sample(style_masks))
-    near = NearReading(read, *samples[0])
+    near = None
+    if guessed and matches is None:
+        near = NearReading(read_regions(content, style, masks, style_masks), *samples[0])
     theta = maps.zeros()
     descent = Descent(theta.flatten())
     aesthetics = Aesthetics(content.device) if weights["aesthetic"] > 0 else None
@@ -254,7 +256,7 @@ class Objective:
         costs: GradeCosts,
         sample: tuple[Tensor, Tensor],
         style_sample: tuple[Tensor, Tensor],
-        near: NearReading,
+        near: NearReading | None,
         matches: Matches | None,
         weights: Mapping[str, float],
     ) -> None:
@@ -274,7 +276,8 @@ class Objective:
         colors = grade_apply(maps[None], masks[None], pixels[None])[0]
         costs["green"] = self._green(colors)
         costs["blacks"] = self._blacks(colors)
-        costs["reading"] = self._near(colors)
+        if self._near is not None:
+            costs["reading"] = self._near(colors)
         costs["overshoot"] = (colors - colors.clamp(0, 1)).square().mean()
         if self._matches is not None:
             costs["matches"] = self._matches.loss(maps)

@@ -14,7 +14,7 @@ _LIGHTNESS = 0.05
 _GREY = 0.015
 # What differs by this much costs half of what its square says (Geman and McClure): it is meant,
 # as the leaves that turn where no other green does.
-_MEANT = 0.12
+_MEANT = 0.1
 
 
 class NearReading:
