@@ -138,8 +138,12 @@ def test_knots_have_the_colours_of_their_hue_and_luminance():
     torch.testing.assert_close(colors[0, 6, near], dark, atol=5e-3, rtol=0)
 
 
-def test_a_hue_is_graded_apart(vgg):
-    """Leaves turn, and the equally bright stones beside them do not: no map of all hues can."""
+@pytest.mark.parametrize(("guessed", "most"), [(False, 0.05), (True, 0.06)])
+def test_a_hue_is_graded_apart(vgg, guessed, most):
+    """Leaves turn, and the equally bright stones beside them do not: no map of all hues can.
+
+    Nor can the network's reading, and so a search that keeps near it turns them a little less.
+    """
     generator = torch.Generator().manual_seed(4)
     colors = torch.tensor([[0.2, 0.55, 0.15], [0.3, 0.3, 0.3], [0.5, 0.2, 0.2], [0.2, 0.3, 0.4]])
     kinds = torch.randint(0, 4, (12, 18), generator=generator).repeat_interleave(8, 0)
@@ -149,10 +153,10 @@ def test_a_hue_is_graded_apart(vgg):
     style = colors[kinds.flip(1).repeat_interleave(8, 1)].permute(2, 0, 1)
     everywhere = torch.ones_like(content[:1])
     photos = content.clamp(0, 1).contiguous(), style.contiguous(), everywhere, everywhere
-    *_, (grade, _) = find_grade(*photos, vgg, weights=Look().weights(), guessed=False)
+    *_, (grade, _) = find_grade(*photos, vgg, weights=Look().weights(), guessed=guessed)
     wanted, colors[0] = colors.clone(), torch.tensor([0.2, 0.55, 0.15])
     graded = grade.apply(colors.T[:, None].contiguous(), torch.ones(1, 1, 4))[:, 0].T
-    assert (graded - wanted).abs().mean() < 0.05
+    assert (graded - wanted).abs().mean() < most
 
 
 def test_a_grade_is_held_back_where_it_turns_light_to_dark_or_lifts_noise() -> None:
