@@ -12,8 +12,8 @@ from pydpst.photos.color_spaces import oklab
 _LIGHTNESS = 0.05
 # A region of this mean chroma has no colours of its own, one of twice as much has.
 _GREY = 0.015
-# What differs by this much costs half of what its square says (Geman and McClure): it is meant,
-# as the leaves that turn where no other green does.
+# What differs by this much costs half of what its square says (Geman and McClure): it may be
+# meant, as a hue that is graded apart, which no reading does.
 _MEANT = 0.1
 
 
