@@ -28,7 +28,7 @@ from pydpst.matting.conjugate_gradients import conjugate_gradients
 from pydpst.matting.laplacian import MattingLaplacian
 from pydpst.matting.trimap import load_trimap
 from pydpst.photos.image import load_image
-from pydpst.regions.masks import refined_masks, soft_masks
+from pydpst.regions.masks import followed_masks, refined_masks, soft_masks
 
 ROUNDS = 5
 
@@ -223,7 +223,7 @@ def masks(folder: Path) -> None:
     for shift in (0, 3):
         labels = (torch.roll(smooth, (shift, shift), (0, 1)) > 0.5).long()
         print(f"| {shift} pixels | the label map | {(labels - truth).abs().mean():.4f} | |")
-        for function in (soft_masks, refined_masks):
+        for function in (soft_masks, followed_masks, refined_masks):
             start = time.process_time()
             mask = function(labels, image, 2)[1]
             seconds = time.process_time() - start
