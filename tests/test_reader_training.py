@@ -71,6 +71,19 @@ def test_what_stylize_looks_for_is_less_for_its_own_grade() -> None:
     assert losses[1]["search"] < losses[0]["search"]
 
 
+def test_shadows_that_are_pressed_together_cost_edges() -> None:
+    photo = photos()[0] / 255
+    criterion = SearchCriterion(photo.device)
+    none = identity_maps(1)[0, 0].expand(KNOTS, -1)
+    pressed = none.clone()
+    pressed[: KNOTS // 2, [0, 5, 10]] = 0.2  # blacks and mid-tones, a fifth of their contrast
+    edges = [
+        criterion(maps[None], photo[None], photo[None])["edges"].item() for maps in (none, pressed)
+    ]
+    assert edges[0] < 1e-3
+    assert edges[1] > 0.1
+
+
 def test_killed_after_each_step_it_ends_with_the_same_weights(
     whole: ReaderTraining, tmp_path: Path
 ) -> None:

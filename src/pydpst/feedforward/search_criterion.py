@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pydpst.losses.content import CONTENT_LAYERS
+from pydpst.losses.edges import edge_similarity
 from pydpst.losses.style import STYLE_LAYERS
 from pydpst.losses.vgg import VGGFeatures, quick_dtype
 from pydpst.ops import grade_apply
@@ -14,10 +15,11 @@ from pydpst.transfer.grade_costs import BlackPoint, GradeCosts, GreenCast
 from pydpst.transfer.grade_search import COSTS, Level
 from pydpst.transfer.look import Look
 
-# Noise costs more than in a search: the small copies that are learned from show little of it.
-_WEIGHTS = {**Look().weights(), **COSTS, "noise": 8.0}
+# Beside what a search has: noise costs more, since the small copies that are learned from show
+# little of it; and lost edges cost, since one pass, which sees no detail, presses shadows together.
+_WEIGHTS = {**Look().weights(), **COSTS, "noise": 8.0, "edges": 1.0}
 # What is told apart of the losses; the others are told together, as they weigh.
-_TOLD = ("style", "photorealism")
+_TOLD = ("style", "photorealism", "edges")
 
 
 class SearchCriterion:
@@ -68,5 +70,6 @@ class SearchCriterion:
             **costs.of_maps(maps.expand(1, HUES, -1, -1)),
             "green": green(raw),
             "blacks": BlackPoint(content, style)(raw),
+            "edges": 1 - edge_similarity(image, content),
             "overshoot": (raw - image).square().mean(),
         }
