@@ -23,7 +23,7 @@ from pydpst.regions.masks import WHOLE_STYLE, Regions
 from pydpst.regions.names_file import names_json, read_names
 from pydpst.regions.pairing import NEAREST, Match, Seen, pair_groups, present
 from pydpst.regions.saliency import salient
-from pydpst.regions.scene import GROUPS, parse_scene, seen_size
+from pydpst.regions.scene import GROUPS, groups_along_edges, parse_scene, seen_size
 from pydpst.regions.scene_regions import regions_again
 from pydpst.regions.subject import plain_background
 from pydpst.regions.undecided import undecided
@@ -73,6 +73,19 @@ def test_probabilities_of_any_photo(shape: tuple[int, int]) -> None:
     assert found.sky.shape == (tall // 2, wide // 2)
     assert found.sky.min() >= 0
     assert found.sky.max() <= 1
+
+
+def test_what_is_unsure_beside_an_edge_goes_with_its_colour() -> None:
+    image = torch.full((3, 64, 128), 0.2)
+    image[..., 64:] = 0.8
+    logits = torch.zeros(len(GROUPS), 8, 16)
+    logits[0, :, :8], logits[1, :, 8:] = 6.0, 6.0
+    # One column beyond the edge is told like the other side, though not surely.
+    logits[0, :, 8], logits[1, :, 8] = 1.5, 0.5
+    found = groups_along_edges(logits, image)
+    torch.testing.assert_close(found.sum(0), torch.ones(8, 16))
+    assert (found[0, :, :8] > 0.9).all()
+    assert (found[1, :, 8:] > 0.5).all()
 
 
 def test_sky_is_seen_by_day_and_night_and_in_grey(

@@ -30,7 +30,7 @@ from torch import Tensor
 from weights_file import save_weights
 
 from pydpst.losses.vgg import VGGFeatures, quick_dtype
-from pydpst.regions.scene import SEEN_LAYERS, seen, sky_inputs
+from pydpst.regions.scene import SEEN_LAYERS, groups_along_edges, seen, sky_inputs
 from pydpst.regions.sky import SkyOutline
 
 BATCH = 8
@@ -93,10 +93,12 @@ def measured(
     for number in held:
         for round_, agreement in enumerate((plain, light)):
             _, image = view(photos, number, None, round_)
-            shallow, decoded, logits = sky_inputs(vgg, seen(image)[None])
+            photo = seen(image)
+            shallow, decoded, logits = sky_inputs(vgg, photo[None])
             opacity = network(shallow, decoded, logits).sigmoid()
             wanted = targets[number].float()
-            found = F.interpolate(logits, wanted.shape[-2:], mode="bilinear").softmax(1)[0]
+            cells = groups_along_edges(logits[0], photo)
+            found = F.interpolate(cells[None], wanted.shape[-2:], mode="bilinear")[0]
             agreement.add(with_sky(found, opacity[0]), wanted)
     return f"plain: {plain.line()}; other light: {light.line()}"
 

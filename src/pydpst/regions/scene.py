@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from pydpst.losses.bundled import trained
 from pydpst.losses.remembered import Remembered
 from pydpst.losses.vgg import VGGFeatures, quick_dtype
+from pydpst.matting.guided import guided_filter
 from pydpst.photos.resizing import size_of_area
 from pydpst.regions import sky
 
@@ -39,6 +40,9 @@ _CHANNELS = (128, 256, 512, 512)
 # To how many channels each layer is reduced: shallow ones say little of what is seen.
 _REDUCED = (32, 64, 96, 160)
 _CONTEXT, _DECODED = 160, 96
+# What is told follows the photo's edges within so many cells, those of more contrast than the root
+# of this.
+_REACH, _CONTRAST = 1, 1e-4
 # The pyramid's levels, in cells a side (Zhao et al. 2017, "Pyramid scene parsing network").
 _LEVELS = (1, 2, 4)
 
@@ -184,7 +188,21 @@ def _scene(photo: Tensor) -> Scene:
     vgg = VGGFeatures(SEEN_LAYERS, dtype=quick_dtype(photo.device)).to(photo.device)
     shallow, decoded, logits = sky_inputs(vgg, photo[None])
     opacity = sky.sky_outline()(shallow, decoded, logits).sigmoid()
-    return Scene(logits[0].softmax(0), opacity[0])
+    return Scene(groups_along_edges(logits[0], photo.cpu()), opacity[0])
+
+
+def groups_along_edges(logits: Tensor, photo: Tensor) -> Tensor:
+    """The groups' probabilities, which change where the photo does (the guided filter).
+
+    Args:
+        logits: (groups, h/8, w/8), from the head.
+        photo: (3, h, w) in [0, 1], of which they are.
+
+    Returns:
+        The same shape, float32, summing to 1.
+    """
+    colors = F.interpolate(photo[None], logits.shape[-2:], mode="area")[0]
+    return guided_filter(colors, logits, radius=_REACH, eps=_CONTRAST).softmax(0)
 
 
 def sky_inputs(vgg: VGGFeatures, images: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
