@@ -188,7 +188,7 @@ def _scene(photo: Tensor) -> Scene:
     vgg = VGGFeatures(SEEN_LAYERS, dtype=quick_dtype(photo.device)).to(photo.device)
     shallow, decoded, logits = sky_inputs(vgg, photo[None])
     opacity = sky.sky_outline()(shallow, decoded, logits).sigmoid()
-    return Scene(groups_along_edges(logits[0], photo.cpu()), opacity[0])
+    return Scene(groups_along_edges(logits[0], photo), opacity[0])
 
 
 def groups_along_edges(logits: Tensor, photo: Tensor) -> Tensor:
@@ -196,12 +196,12 @@ def groups_along_edges(logits: Tensor, photo: Tensor) -> Tensor:
 
     Args:
         logits: (groups, h/8, w/8), from the head.
-        photo: (3, h, w) in [0, 1], of which they are.
+        photo: (3, h, w) in [0, 1], of which they are, on any device.
 
     Returns:
-        The same shape, float32, summing to 1.
+        The same shape, float32, summing to 1, on the logits' device.
     """
-    colors = F.interpolate(photo[None], logits.shape[-2:], mode="area")[0]
+    colors = F.interpolate(photo[None], logits.shape[-2:], mode="area")[0].to(logits.device)
     return guided_filter(colors, logits, radius=_REACH, eps=_CONTRAST).softmax(0)
 
 
