@@ -15,8 +15,8 @@ from pydpst.feedforward.model_file import read_tensors, write_tensors
 from pydpst.feedforward.random_looks import random_looks
 from pydpst.feedforward.search_criterion import SearchCriterion
 from pydpst.photos.color_spaces import oklab, oklab_inverse, srgb_of
-from pydpst.reading.network import KNOTS, LookReader
-from pydpst.transfer.grade import identity_maps
+from pydpst.reading.network import LookReader
+from pydpst.transfer.grade import KNOTS, identity_maps
 
 STEPS = 4
 

@@ -20,6 +20,7 @@ from pydpst.ops import choose_device, grade_apply
 from pydpst.photos.color_spaces import oklab
 from pydpst.photos.decode import Source
 from pydpst.reading.network import LookReader, Reading
+from pydpst.reading.second_look import look_again
 from pydpst.regions.scene import parse_scene
 from pydpst.transfer.match import check_reader
 
@@ -160,6 +161,11 @@ def _groups(photos: Sequence[Tensor], device: torch.device) -> Iterator[Tensor]:
         yield from pool.map(groups_of, photos)
 
 
+def _graded(maps: Tensor, photos: Tensor) -> Tensor:
+    """The photos (B, 3, H, W), each with maps of (B, 8, 12)."""
+    return grade_apply(maps[:, None], torch.ones_like(photos[:, :1]), photos)
+
+
 @torch.no_grad()
 def _validate(run: ReaderTraining, batch: Batch, records: TrainingLog) -> dict[str, float]:
     """How far the network is from the truth on photos held out; keeps pictures of them."""
@@ -171,8 +177,10 @@ def _validate(run: ReaderTraining, batch: Batch, records: TrainingLog) -> dict[s
     )
     ones = torch.ones_like(content.cells[..., 0])
     photos, truth = batch.clean[0], batch.looks[2](batch.bases[0])
-    maps = network.compare(content, style, ones, ones)[:, None]
-    result = grade_apply(maps, torch.ones_like(photos[:, :1]), photos).clamp(0, 1)
+    first = network.compare(content, style, ones, ones)
+    graded = _graded(first, batch.shown[0])
+    maps = look_again(network, first, graded, content, style, ones, ones)
+    result = _graded(maps, photos).clamp(0, 1)
     errors = [(oklab(x) - oklab(truth)).norm(dim=1).mean() for x in (result, photos)]
     values = {"error": float(errors[0] / errors[1])}
     records.metrics(run.step, values)

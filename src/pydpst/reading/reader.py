@@ -9,8 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pydpst.losses.bundled import trained
+from pydpst.ops import grade_apply
 from pydpst.photos.resizing import size_of_area
 from pydpst.reading.network import CELL, LookReader, Reading
+from pydpst.reading.second_look import look_again
 
 # Photos are seen at about this area, in pixels, and no side longer than that.
 _AREA, _LONGEST = 112 * 112, 512
@@ -37,16 +39,18 @@ def read_looks(
         (R, 8, 12), float32, on the content's device, as `ops.grade_apply` takes them.
     """
     network = (network or reader()).to(content.device)
-    of_content, shares = _read(network, content, masks)
-    of_style, style_shares = _read(network, style, style_masks)
+    small, shares = _small(content, masks)
+    small_style, style_shares = _small(style, style_masks)
     regions = len(shares)
-    return network.compare(
-        _repeated(of_content, regions), _repeated(of_style, regions), shares, style_shares
-    )
+    of_content, of_style = (_repeated(network.read(x), regions) for x in (small, small_style))
+    maps = network.compare(of_content, of_style, shares, style_shares)
+    photos = small.repeat(regions, 1, 1, 1)
+    graded = grade_apply(maps[:, None], torch.ones_like(photos[:, :1]), photos)
+    return look_again(network, maps, graded, of_content, of_style, shares, style_shares)
 
 
-def _read(network: LookReader, photo: Tensor, masks: Tensor | None) -> tuple[Reading, Tensor]:
-    """What the network sees in a photo, and the regions' shares of its cells, (R, N)."""
+def _small(photo: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:
+    """A photo as the network sees it, (1, 3, h, w), and the regions' shares of cells, (R, N)."""
     planes = torch.ones_like(photo[:1]) if masks is None else masks
     both = torch.cat([photo, planes.to(photo)]).float()[None]
     # Sides are of whole cells, in pairs (see `LookReader.compare`).
@@ -54,7 +58,7 @@ def _read(network: LookReader, photo: Tensor, masks: Tensor | None) -> tuple[Rea
     size = size_of_area(height, width, _AREA, _LONGEST)
     small = F.interpolate(both, size, mode="area")[0]
     shares = F.avg_pool2d(small[3:], CELL).flatten(1)
-    return network.read(small[None, :3].clamp(0, 1)), shares
+    return small[None, :3].clamp(0, 1), shares
 
 
 def _repeated(reading: Reading, count: int) -> Reading:
