@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,10 @@ def check_unit(values: Tensor, what: str) -> None:
     """Refuses values that do not lie in [0, 1]."""
     if values.numel() == 0:
         return
-    if not torch.isfinite(values).all():
+    # NaN is both least and largest where there is one.
+    low, high = (bound.item() for bound in torch.aminmax(values))
+    if not (math.isfinite(low) and math.isfinite(high)):
         raise Refused(f"{what} holds NaN or infinity; its values must lie in [0, 1].")
-    low, high = values.min().item(), values.max().item()
     if low < 0 or high > 1:
         raise Refused(f"{what} has values from {low:g} to {high:g}; they must lie in [0, 1].")
 
