@@ -6,9 +6,10 @@ import torch
 from pydpst.losses.content import CONTENT_LAYERS
 from pydpst.losses.style import STYLE_LAYERS
 from pydpst.losses.vgg import VGGFeatures
+from pydpst.ops import knot_weights
 from pydpst.photos.image import load_image
 from pydpst.photos.resizing import resize
-from pydpst.transfer.grade import KNOTS, Grade, knot_weights
+from pydpst.transfer.grade import KNOTS, Grade
 from pydpst.transfer.grade_costs import BlackPoint, GradeCosts, flat_noise, held_back
 from pydpst.transfer.grade_maps import RegionMaps, knot_colors
 from pydpst.transfer.grade_search import find_grade

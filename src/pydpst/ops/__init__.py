@@ -3,7 +3,7 @@
 from pydpst.ops.affine_maps import affine_maps_apply
 from pydpst.ops.device import choose_device
 from pydpst.ops.ellpack import ellpack_matvec
-from pydpst.ops.grade import grade_apply
+from pydpst.ops.grade import grade_apply, knot_weights
 from pydpst.ops.library import build_info
 from pydpst.ops.matting import (
     matting_diagonal,
@@ -22,6 +22,7 @@ __all__ = [
     "choose_device",
     "ellpack_matvec",
     "grade_apply",
+    "knot_weights",
     "matting_diagonal",
     "matting_free_matvec",
     "matting_image_gradient",

@@ -42,6 +42,21 @@ def grade_apply(maps: Tensor, masks: Tensor, image: Tensor) -> Tensor:
     return grade_change(by_hue - _identity(maps), masks, image, True)
 
 
+def knot_weights(luminance: Tensor, knots: int) -> Tensor:
+    """How much each of the knots, spread evenly over [0, 1], counts at a luminance.
+
+    Args:
+        luminance: (..., N); what lies outside [0, 1] counts as at its end.
+        knots: how many there are, at least 2.
+
+    Returns:
+        (..., knots, N): the hat functions of linear interpolation, which sum to 1.
+    """
+    place = luminance.clamp(0, 1) * (knots - 1)
+    knot = torch.arange(knots, dtype=place.dtype, device=place.device)
+    return (1 - (place[..., None, :] - knot[:, None]).abs()).clamp_min(0)
+
+
 def grade_change(maps: Tensor, masks: Tensor, image: Tensor, add: bool) -> Tensor:
     """What a colour grade changes: Σ_r masks_r · Σ_h share_h(c) · D_rh(t) [c; 1].
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pydpst.transfer.grade import KNOTS, knot_weights
+from pydpst.ops import knot_weights
 
+# Maps along the luminance, as in a grade.
+KNOTS = 8
 # Means of RGB, of OKLab and of its products, of the knots' weights and of these times RGB, and of
 # RGB's products.
 _PLANES = 3 + 3 + 6 + KNOTS + 3 * KNOTS + 6

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pydpst.photos.color_spaces import oklab
 from pydpst.reading.cells import (
     COLOR_FEATURES,
+    KNOTS,
     REGION_FEATURES,
     color_features,
     color_statistics,
@@ -23,7 +24,6 @@ from pydpst.reading.cells import (
     region_features,
     region_mean,
 )
-from pydpst.transfer.grade import KNOTS
 
 # Pixels a side of what one token stands for.
 CELL = 8

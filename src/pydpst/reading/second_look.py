@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pydpst.reading.cells import mean_knot_colors
+from pydpst.ops import knot_weights
+from pydpst.reading.cells import KNOTS, mean_knot_colors
 from pydpst.reading.network import LookReader, Reading
-from pydpst.transfer.grade import KNOTS, knot_weights
 
 
 def look_again(

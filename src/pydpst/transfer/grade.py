@@ -17,21 +17,6 @@ HUES = 7
 SATURATED = 0.5
 
 
-def knot_weights(luminance: Tensor, knots: int) -> Tensor:
-    """How much each of the knots, spread evenly over [0, 1], counts at a luminance.
-
-    Args:
-        luminance: (..., N); what lies outside [0, 1] counts as at its end.
-        knots: how many there are, at least 2.
-
-    Returns:
-        (..., knots, N): the hat functions of linear interpolation, which sum to 1.
-    """
-    place = luminance.clamp(0, 1) * (knots - 1)
-    knot = torch.arange(knots, dtype=place.dtype, device=place.device)
-    return (1 - (place[..., None, :] - knot[:, None]).abs()).clamp_min(0)
-
-
 def identity_maps(regions: int) -> Tensor:
     """Maps (R, 1, 1, 12) that change nothing."""
     return torch.eye(3, 4).flatten().expand(regions, 1, 1, -1)

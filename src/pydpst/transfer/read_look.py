@@ -7,13 +7,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pydpst.ops import knot_weights
 from pydpst.photos.resizing import resize
 from pydpst.reading.correspondences import Correspondences, correspondences
 from pydpst.reading.network import LookReader
 from pydpst.reading.reader import read_looks
 from pydpst.regions.border_order import swaps_brightness
 from pydpst.regions.scene_regions import scene_regions
-from pydpst.transfer.grade import Grade, knot_weights
+from pydpst.transfer.grade import Grade
 from pydpst.transfer.grade_costs import held_back
 from pydpst.transfer.linear import monge_kantorovich
 
