@@ -30,8 +30,9 @@ demo: .venv/installed
 		--content-mask examples/masks/city_day.png --style-mask examples/masks/city_night.png \
 		-o demo/city_night.png --size 512 --compare demo/compare.png
 
+# Two processes of one thread each: most tests keep one core busy. A file's tests stay together.
 test: lint
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -12,7 +10,6 @@ from pydpst.feedforward.search_criterion import SearchCriterion
 from pydpst.ops import grade_apply
 from pydpst.photos.color_spaces import oklab
 from pydpst.reading.network import LookReader, Reading
-from pydpst.reading.second_look import look_again
 from pydpst.transfer.grade import KNOTS
 
 # Content and style among what a batch shows, the content's part, and the look of the truth.
@@ -26,8 +23,6 @@ _PAIRS = (
     (3, 0, 1, 0),
     (3, 1, 1, 1),
 )
-# Of these kinds so many, from the first, are looked at twice; the first mostly has nothing to do.
-_AGAIN = 2
 # Contents and styles of other photos.
 _SCENES = ((0, 3), (1, 2))
 # Errors of looks and of scenes are seen against what they are without any change, and this much:
@@ -40,8 +35,7 @@ _JUDGED = 8
 # Contrast may grow by so much at no cost; what rises is at least so steep.
 _FREE_GAIN, _LEAST_RISE = 1.4, 0.15
 _WEIGHTS = {
-    "looks": 0.7,
-    "again": 0.3,
+    "looks": 1.0,
     "scenes": 0.3,
     "gain": 1.0,
     "rise": 0.5,
@@ -67,73 +61,45 @@ def look_losses(
         half: whether to encode in bfloat16.
         criterion: of photos of other scenes as a whole, if they are to be judged so, too.
     """
-    count, device = batch.bases.shape[1], batch.shown.device
-    judged = 0 if criterion is None else min(count, _JUDGED)
-    contents, styles = _indices(count, judged, device)
-    known, parts, twice = len(_PAIRS) * count, len(contents) - judged, _AGAIN * count
-    with torch.autocast(device.type, torch.bfloat16, enabled=half):
-        maps, second = _two_looks(network, batch, contents, styles, judged)
-    looks, overshoot = _look_error(batch, maps[:known], contents[:known], _PAIRS)
-    better, more = _look_error(batch, second[:twice], contents[:twice], _PAIRS[:_AGAIN])
-    scenes, scenes_overshoot = _scene_error(
-        batch,
-        torch.cat([maps[known:parts], second[twice : len(second) - judged]]),
-        contents[known:parts].repeat(2),
-        styles[known:parts].repeat(2),
-        generator,
+    with torch.autocast(batch.shown.device.type, torch.bfloat16, enabled=half):
+        reading = network.read(batch.shown.flatten(0, 1))
+        count = batch.bases.shape[1]
+        contents, styles = _indices(count, batch.shown.device)
+        shares = _for_images(batch.shares())
+        both = [shares[contents], shares[styles]]
+        known, parts = len(_PAIRS) * count, len(contents)
+        if criterion is not None:
+            # Contents mostly as they were taken, styles under looks: the first of `_SCENES`.
+            wholes = slice(known, known + min(count, _JUDGED))
+            contents, styles = (torch.cat([x, x[wholes]]) for x in (contents, styles))
+            both = [torch.cat([x, torch.ones_like(x[wholes])]) for x in both]
+        maps = network.compare(_at(reading, contents), _at(reading, styles), *both)
+    looks, overshoot = _look_error(batch, maps[:known], contents[:known])
+    scenes, more_overshoot = _scene_error(
+        batch, maps[known:parts], contents[known:parts], styles[known:parts], generator
     )
     losses = {
         "looks": looks,
-        "again": better,
         "scenes": scenes,
-        **_map_costs(torch.cat([maps[:parts], second])),
-        "overshoot": overshoot + more + scenes_overshoot,
+        **_map_costs(maps),
+        "overshoot": overshoot + more_overshoot,
     }
     if criterion is not None:
         photos = batch.clean.flatten(0, 1)
-        wholes = second[len(second) - judged :].float()
-        losses |= criterion(wholes, photos[contents[parts:]], photos[styles[parts:]])
+        losses |= criterion(maps[parts:].float(), photos[contents[parts:]], photos[styles[parts:]])
     total = torch.stack([w * losses[name] for name, w in _WEIGHTS.items() if name in losses]).sum()
     return {**losses, "total": total}
 
 
-def _indices(count: int, judged: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Of all pairs the contents and styles, among 4 P images; those judged as wholes come last."""
+def _indices(count: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Of all pairs the contents and styles, among 4 P images."""
     photo = torch.arange(count, device=device)
     other = photo.roll(-1)
     contents = [content * count + photo for content, _, _, _ in _PAIRS]
     styles = [style * count + photo for _, style, _, _ in _PAIRS]
     contents += [content * count + photo for content, _ in _SCENES]
     styles += [style * count + other for _, style in _SCENES]
-    # Contents mostly as they were taken, styles under looks.
-    content, style = _SCENES[0]
-    contents.append(content * count + photo[:judged])
-    styles.append(style * count + other[:judged])
     return torch.cat(contents), torch.cat(styles)
-
-
-def _two_looks(
-    network: LookReader, batch: Batch, contents: Tensor, styles: Tensor, judged: int
-) -> tuple[Tensor, Tensor]:
-    """The maps of all pairs after a first look, and after a second of those that get one.
-
-    These are the first kinds of pairs of one photo, all of two, and what is judged as a whole.
-    """
-    photos = batch.shown.flatten(0, 1)
-    reading = network.read(photos)
-    content, style = _at(reading, contents), _at(reading, styles)
-    shares = _for_images(batch.shares())
-    both = [shares[contents], shares[styles]]
-    for share in both:
-        share[len(share) - judged :] = 1
-    maps = network.compare(content, style, *both)
-    count = batch.bases.shape[1]
-    numbers = torch.arange(len(maps), device=maps.device)
-    again = torch.cat([numbers[: _AGAIN * count], numbers[len(_PAIRS) * count :]])
-    graded = _rendered(maps[again], photos[contents[again]])
-    content, style = _at(content, again), _at(style, again)
-    own, theirs = (share[again] for share in both)
-    return maps, look_again(network, maps[again], graded, content, style, own, theirs)
 
 
 def _for_images(parts: Tensor) -> Tensor:
@@ -151,9 +117,7 @@ def _rendered(maps: Tensor, images: Tensor) -> Tensor:
     return grade_apply(maps[:, None].contiguous(), ones, images.contiguous())
 
 
-def _look_error(
-    batch: Batch, maps: Tensor, contents: Tensor, pairs: Sequence[tuple[int, int, int, int]]
-) -> tuple[Tensor, Tensor]:
+def _look_error(batch: Batch, maps: Tensor, contents: Tensor) -> tuple[Tensor, Tensor]:
     """How far results are from the truth, over how far the contents are; and what is out of range.
 
     Every second pixel of every second row is looked at.
@@ -161,10 +125,10 @@ def _look_error(
     coarse = (..., slice(None, None, 2), slice(None, None, 2))
     before = batch.clean[coarse].flatten(0, 1)[contents]
     truths = {
-        (part, look): batch.looks[look](batch.bases[part][coarse]) for _, _, part, look in pairs
+        (part, look): batch.looks[look](batch.bases[part][coarse]) for _, _, part, look in _PAIRS
     }
-    truth = oklab(torch.cat([truths[part, look] for _, _, part, look in pairs]))
-    mask = torch.cat([batch.masks[part][coarse] for _, _, part, _ in pairs])
+    truth = oklab(torch.cat([truths[part, look] for _, _, part, look in _PAIRS]))
+    mask = torch.cat([batch.masks[part][coarse] for _, _, part, _ in _PAIRS])
     raw = _rendered(maps, before)
     result = raw.clamp(0, 1)
     overshoot = (raw - result).square().mean()
