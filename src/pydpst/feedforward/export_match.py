@@ -11,7 +11,7 @@ from pydpst.feedforward.export import check_onnx, copy_weights, write_onnx
 from pydpst.ops.reference import grade_apply
 from pydpst.reading.network import LookReader
 from pydpst.reading.reader import reader
-from pydpst.reading.second_look import look_again
+from pydpst.reading.second_look import look_twice, rendered
 
 # Photos are seen as squares of this side: other programs know no sizes that depend on the photo's.
 _SIDE = 112
@@ -28,10 +28,8 @@ class _StandardMatch(nn.Module):
         small = _small(photo)
         content, example = self.network.read(small), self.network.read(_small(style))
         ones = torch.ones_like(content.cells[..., 0])
-        first = self.network.compare(content, example, ones, ones)
-        graded = grade_apply(first[:, None], torch.ones_like(small[:, :1]), small)
-        maps = look_again(self.network, first, graded, content, example, ones, ones)
-        result = grade_apply(maps[:, None], torch.ones_like(photo[:, :1]), photo)
+        maps = look_twice(self.network, small, content, example, ones, ones, grade_apply)
+        result = rendered(maps, photo, grade_apply)
         return (photo + self.strength * (result.clamp(0, 1) - photo)).clamp(0, 1)
 
 

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from pydpst.feedforward.look_pairs import Batch
 from pydpst.feedforward.search_criterion import SearchCriterion
-from pydpst.ops import grade_apply
 from pydpst.photos.color_spaces import oklab
 from pydpst.reading.network import LookReader, Reading
+from pydpst.reading.second_look import rendered
 from pydpst.transfer.grade import KNOTS
 
 # Content and style among what a batch shows, the content's part, and the look of the truth.
@@ -111,12 +111,6 @@ def _at(reading: Reading, index: Tensor) -> Reading:
     return Reading(reading.tokens[index], reading.cells[index], reading.grid)
 
 
-def _rendered(maps: Tensor, images: Tensor) -> Tensor:
-    """The images (B, 3, h, w) with the maps (B, K, 12)."""
-    ones = torch.ones_like(images[:, :1])
-    return grade_apply(maps[:, None].contiguous(), ones, images.contiguous())
-
-
 def _look_error(batch: Batch, maps: Tensor, contents: Tensor) -> tuple[Tensor, Tensor]:
     """How far results are from the truth, over how far the contents are; and what is out of range.
 
@@ -129,7 +123,7 @@ def _look_error(batch: Batch, maps: Tensor, contents: Tensor) -> tuple[Tensor, T
     }
     truth = oklab(torch.cat([truths[part, look] for _, _, part, look in _PAIRS]))
     mask = torch.cat([batch.masks[part][coarse] for _, _, part, _ in _PAIRS])
-    raw = _rendered(maps, before)
+    raw = rendered(maps, before)
     result = raw.clamp(0, 1)
     overshoot = (raw - result).square().mean()
     area = mask.sum((1, 2))
@@ -152,7 +146,7 @@ def _scene_error(
     drawn = torch.multinomial(masks + 1e-4, _COLORS, True, generator=generator)
     colors = clean.gather(2, drawn[:, None].expand(-1, 3, -1))
     before, wanted = colors[contents], oklab(colors[styles])
-    raw = _rendered(maps, before[:, :, None])[:, :, 0]
+    raw = rendered(maps, before[:, :, None])[:, :, 0]
     result = raw.clamp(0, 1)
     directions = torch.randn(_DIRECTIONS, 3, generator=generator, device=masks.device)
     # Chroma differs less than lightness, but is seen as well.

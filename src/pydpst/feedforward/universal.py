@@ -16,11 +16,11 @@ from pydpst.feedforward.model_file import save_model
 from pydpst.feedforward.training import TrainingProgress, hold_out, read_all
 from pydpst.feedforward.training_files import Saving, check_paths, check_steps
 from pydpst.feedforward.training_log import TrainingLog
-from pydpst.ops import choose_device, grade_apply
+from pydpst.ops import choose_device
 from pydpst.photos.color_spaces import oklab
 from pydpst.photos.decode import Source
 from pydpst.reading.network import LookReader, Reading
-from pydpst.reading.second_look import look_again
+from pydpst.reading.second_look import look_twice, rendered
 from pydpst.regions.scene import parse_scene
 from pydpst.transfer.match import check_reader
 
@@ -161,11 +161,6 @@ def _groups(photos: Sequence[Tensor], device: torch.device) -> Iterator[Tensor]:
         yield from pool.map(groups_of, photos)
 
 
-def _graded(maps: Tensor, photos: Tensor) -> Tensor:
-    """The photos (B, 3, H, W), each with maps of (B, 8, 12)."""
-    return grade_apply(maps[:, None], torch.ones_like(photos[:, :1]), photos)
-
-
 @torch.no_grad()
 def _validate(run: ReaderTraining, batch: Batch, records: TrainingLog) -> dict[str, float]:
     """How far the network is from the truth on photos held out; keeps pictures of them."""
@@ -177,10 +172,8 @@ def _validate(run: ReaderTraining, batch: Batch, records: TrainingLog) -> dict[s
     )
     ones = torch.ones_like(content.cells[..., 0])
     photos, truth = batch.clean[0], batch.looks[2](batch.bases[0])
-    first = network.compare(content, style, ones, ones)
-    graded = _graded(first, batch.shown[0])
-    maps = look_again(network, first, graded, content, style, ones, ones)
-    result = _graded(maps, photos).clamp(0, 1)
+    maps = look_twice(network, batch.shown[0], content, style, ones, ones)
+    result = rendered(maps, photos).clamp(0, 1)
     errors = [(oklab(x) - oklab(truth)).norm(dim=1).mean() for x in (result, photos)]
     values = {"error": float(errors[0] / errors[1])}
     records.metrics(run.step, values)

@@ -9,10 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pydpst.losses.bundled import trained
-from pydpst.ops import grade_apply
 from pydpst.photos.resizing import size_of_area
 from pydpst.reading.network import CELL, LookReader, Reading
-from pydpst.reading.second_look import look_again
+from pydpst.reading.second_look import look_twice
 
 # Photos are seen at about this area, in pixels, and no side longer than that.
 _AREA, _LONGEST = 112 * 112, 512
@@ -43,10 +42,8 @@ def read_looks(
     small_style, style_shares = _small(style, style_masks)
     regions = len(shares)
     of_content, of_style = (_repeated(network.read(x), regions) for x in (small, small_style))
-    maps = network.compare(of_content, of_style, shares, style_shares)
-    photos = small.repeat(regions, 1, 1, 1)
-    graded = grade_apply(maps[:, None], torch.ones_like(photos[:, :1]), photos)
-    return look_again(network, maps, graded, of_content, of_style, shares, style_shares)
+    photos = small.expand(regions, -1, -1, -1)
+    return look_twice(network, photos, of_content, of_style, shares, style_shares)
 
 
 def _small(photo: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -2,41 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from pydpst.ops import knot_weights
+from pydpst.ops import grade_apply, knot_weights
 from pydpst.reading.cells import KNOTS, mean_knot_colors
 from pydpst.reading.network import LookReader, Reading
 
 
-def look_again(
+def look_twice(
     network: LookReader,
-    maps: Tensor,
-    graded: Tensor,
+    photos: Tensor,
     content: Reading,
     style: Reading,
     shares: Tensor,
     style_shares: Tensor,
+    apply: Callable[[Tensor, Tensor, Tensor], Tensor] = grade_apply,
 ) -> Tensor:
     """The maps that the network gives, with those that it adds when it sees what they make.
 
     Args:
-        network: what gave the maps.
-        maps: (B, 8, 12), of a first look.
-        graded: (B, 3, H, W), the contents with these maps, in any range.
-        content: of the contents as they were.
-        style: of the styles.
+        network: what looks.
+        photos: (B, 3, H, W) in [0, 1], the contents as it saw them.
+        content: what it saw in them.
+        style: what it saw in the styles.
         shares: (B, N), how much of each cell is in the region.
         style_shares: (B, M).
+        apply: the operator that renders a grade, or its reference.
 
     Returns:
         (B, 8, 12), those of one grade.
     """
-    seen = network.read(graded.clamp(0, 1))
+    maps = network.compare(content, style, shares, style_shares)
+    seen = network.read(rendered(maps, photos, apply).clamp(0, 1))
     more = network.compare(seen, style, shares, style_shares)
-    with torch.autocast(maps.device.type, enabled=False):
-        return composed(more, maps, mean_knot_colors(content.cells, shares))
+    return composed(more, maps, mean_knot_colors(content.cells, shares))
+
+
+def rendered(
+    maps: Tensor,
+    photos: Tensor,
+    apply: Callable[[Tensor, Tensor, Tensor], Tensor] = grade_apply,
+) -> Tensor:
+    """The photos (B, 3, H, W), each with the maps (B, K, 12) of one region that is all of it."""
+    return apply(maps[:, None].contiguous(), torch.ones_like(photos[:, :1]), photos.contiguous())
 
 
 def composed(second: Tensor, first: Tensor, colors: Tensor) -> Tensor:
