@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pydpst.feedforward.look_pairs import Batch
 from pydpst.feedforward.search_criterion import SearchCriterion
 from pydpst.photos.color_spaces import oklab
 from pydpst.reading.network import LookReader, Reading
-from pydpst.reading.second_look import rendered
+from pydpst.reading.second_look import look_twice, rendered
 from pydpst.transfer.grade import KNOTS
 
 # Content and style among what a batch shows, the content's part, and the look of the truth.
@@ -30,8 +31,8 @@ _SCENES = ((0, 3), (1, 2))
 _LOOK_TOLERANCE, _SCENE_TOLERANCE = 0.15, 0.03
 # Colours that are compared between scenes, and directions in which.
 _COLORS, _DIRECTIONS = 384, 12
-# Of a step's photos so many are judged as wholes, one by one: it takes long.
-_JUDGED = 8
+# Of a step's photos so many are judged as wholes, one by one, and at this scale: it takes long.
+_JUDGED, _JUDGED_SCALE = 8, 0.7
 # Contrast may grow by so much at no cost; what rises is at least so steep.
 _FREE_GAIN, _LEAST_RISE = 1.4, 0.15
 _WEIGHTS = {
@@ -41,7 +42,7 @@ _WEIGHTS = {
     "rise": 0.5,
     "overshoot": 2.0,
     "rough": 0.02,
-    "search": 1.0,
+    "search": 2.0,
 }
 
 
@@ -66,17 +67,12 @@ def look_losses(
         count = batch.bases.shape[1]
         contents, styles = _indices(count, batch.shown.device)
         shares = _for_images(batch.shares())
-        both = [shares[contents], shares[styles]]
-        known, parts = len(_PAIRS) * count, len(contents)
-        if criterion is not None:
-            # Contents mostly as they were taken, styles under looks: the first of `_SCENES`.
-            wholes = slice(known, known + min(count, _JUDGED))
-            contents, styles = (torch.cat([x, x[wholes]]) for x in (contents, styles))
-            both = [torch.cat([x, torch.ones_like(x[wholes])]) for x in both]
+        both = shares[contents], shares[styles]
         maps = network.compare(_at(reading, contents), _at(reading, styles), *both)
+    known = len(_PAIRS) * count
     looks, overshoot = _look_error(batch, maps[:known], contents[:known])
     scenes, more_overshoot = _scene_error(
-        batch, maps[known:parts], contents[known:parts], styles[known:parts], generator
+        batch, maps[known:], contents[known:], styles[known:], generator
     )
     losses = {
         "looks": looks,
@@ -85,10 +81,32 @@ def look_losses(
         "overshoot": overshoot + more_overshoot,
     }
     if criterion is not None:
-        photos = batch.clean.flatten(0, 1)
-        losses |= criterion(maps[parts:].float(), photos[contents[parts:]], photos[styles[parts:]])
+        # Contents mostly as they were taken, styles under looks: the first of `_SCENES`.
+        wholes = slice(known, known + min(count, _JUDGED))
+        losses |= _search_losses(
+            network, batch, reading, contents[wholes], styles[wholes], half, criterion
+        )
     total = torch.stack([w * losses[name] for name, w in _WEIGHTS.items() if name in losses]).sum()
     return {**losses, "total": total}
+
+
+def _search_losses(
+    network: LookReader,
+    batch: Batch,
+    reading: Reading,
+    contents: Tensor,
+    styles: Tensor,
+    half: bool,
+    criterion: SearchCriterion,
+) -> dict[str, Tensor]:
+    """What a search would say of the grades that `match` gives whole photos, of both looks."""
+    content, style = _at(reading, contents), _at(reading, styles)
+    ones = torch.ones_like(content.cells[..., 0])
+    with torch.autocast(batch.shown.device.type, torch.bfloat16, enabled=half):
+        shown = batch.shown.flatten(0, 1)[contents]
+        maps = look_twice(network, shown, content, style, ones, ones)
+    photos = F.interpolate(batch.clean.flatten(0, 1), scale_factor=_JUDGED_SCALE, mode="area")
+    return criterion(maps.float(), photos[contents], photos[styles])
 
 
 def _indices(count: int, device: torch.device) -> tuple[Tensor, Tensor]:
