@@ -28,7 +28,7 @@ def photos() -> list[torch.Tensor]:
 
 
 def training(
-    steps: int = STEPS, count: int = 9, start: LookReader | None = None, batch: int = 8
+    steps: int = STEPS, count: int = 9, start: LookReader | None = None, batch: int = 2
 ) -> ReaderTraining:
     maps = list(torch.rand(9, 9, 6, 8, generator=torch.Generator().manual_seed(1)).softmax(1))
     return ReaderTraining(photos()[:count], maps[:count], steps, 3, start, batch)

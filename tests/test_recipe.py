@@ -34,7 +34,7 @@ def test_a_recipe_comes_back_with_every_setting(recipe: Path, style: Path) -> No
     assert read.options["steps"] == 7
     assert read.options["strength"] == {"sky": 0.5}
     # A default of today, which another version may change.
-    assert read.options["photorealism_weight"] == 285.0
+    assert read.options["photorealism_weight"] == 275.0
     assert "device" not in read.options
     assert read.warnings == []
 
@@ -156,6 +156,7 @@ def test_options_of_any_type_are_read_or_told_of(name: str, value: object, recip
         "lock": (),
         "preserve_luminance": (True,),
         "photorealism_weight": (None,),
+        "content_weight": (None,),
         "init": (None,),
         "smooth": (None,),
         "size": (None,),

@@ -15,7 +15,7 @@ from pydpst.feedforward.model_file import read_model, save_model
 from pydpst.feedforward.networks import BilateralGridNet
 from pydpst.reading.network import LookReader
 
-STEPS = 3
+STEPS, BATCH = 3, 2
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def network(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("network") / "looks.safetensors"
-    pydpst.train_universal(photos, output=path, steps=STEPS, held_out=0)
+    pydpst.train_universal(photos, output=path, steps=STEPS, batch=BATCH, held_out=0)
     return path
 
 
@@ -60,9 +60,14 @@ def test_interrupted_it_goes_on_to_the_same_weights(
     path, log = tmp_path / "looks.safetensors", tmp_path / "log"
     with pytest.raises(KeyboardInterrupt):
         pydpst.train_universal(
-            photos, output=path, steps=STEPS, held_out=0, callback=stop_after_two_steps
+            photos,
+            output=path,
+            steps=STEPS,
+            batch=BATCH,
+            held_out=0,
+            callback=stop_after_two_steps,
         )
-    options = ["--steps", STEPS, "--held-out", 0, "--log", log, "--resume"]
+    options = ["--steps", STEPS, "--batch", BATCH, "--held-out", 0, "--log", log, "--resume"]
     status, said = run("train", "--universal", photos, "-o", path, *options)
     assert status == 0, said
     assert path.read_bytes() == network.read_bytes()
@@ -94,7 +99,7 @@ def test_batches_of_another_size(run: Run, photos: Path, network: Path, tmp_path
 def test_photos_held_out_are_measured_and_shown(photos: Path, tmp_path: Path) -> None:
     told = []
     found = pydpst.train_universal(
-        photos, steps=1, held_out=2, log=tmp_path, callback=lambda p: told.append(p)
+        photos, steps=1, batch=BATCH, held_out=2, log=tmp_path, callback=lambda p: told.append(p)
     )
     assert isinstance(found, LookReader)
     weights = found.state_dict()["knot"]

@@ -38,7 +38,7 @@ COSTS = {
     "hues": 0.05,
     "falling": 10.0,
     "inversion": 3.0,
-    "noise": 1.0,
+    "noise": 2.0,
     "green": 10.0,
     "overshoot": 10.0,
     "blacks": 3.0,

@@ -21,10 +21,14 @@ REGIONS = ("auto", "clusters", "none")
 INITS = {"grade": ("color", "content"), "pixels": ("grade", "color", "content", "noise")}
 # By default, of each method.
 _STEPS = {"grade": 36, "pixels": 100}
+_LOSSES = ("content", "style", "photorealism", "tv", "aesthetic")
 # Beyond, squares of gradients leave float32, and no step improves anything.
 _LARGEST_WEIGHT = 1e9
 # A grade cannot paint; pixels can, and are held harder.
-_PHOTOREALISM = {"grade": 285.0, "pixels": 3000.0}
+_WEIGHTS = {
+    "grade": {"photorealism_weight": 275.0, "content_weight": 0.13},
+    "pixels": {"photorealism_weight": 3000.0, "content_weight": 0.2},
+}
 
 
 @dataclass(frozen=True)
@@ -83,12 +87,16 @@ class Look:
         default=None,
         metadata=says(
             "Look",
-            "keeps it a local recolouring; by default 285 for a grade and 3000 for pixels; with "
+            "keeps it a local recolouring; by default 275 for a grade and 3000 for pixels; with "
             "pixels 0 is plain neural style transfer",
         ),
     )
-    content_weight: float = field(
-        default=0.2, metadata=says("Look", "keeps the style from inventing shapes")
+    content_weight: float | None = field(
+        default=None,
+        metadata=says(
+            "Look",
+            "keeps the style from inventing shapes; by default 0.13 for a grade and 0.2 for pixels",
+        ),
     )
     tv_weight: float = field(
         default=0.0, metadata=says("Look", "keeps neighbouring pixels alike, against noise")
@@ -138,7 +146,7 @@ class Look:
             raise ValueError(f"steps is {self.steps}; it must be a whole number of at least 1.")
         if self.size is not None:
             check_size(self.size)
-        for name in ("content", "style", "photorealism", "tv", "aesthetic"):
+        for name in _LOSSES:
             weight = getattr(self, f"{name}_weight")
             if weight is not None and not 0 <= weight <= _LARGEST_WEIGHT:
                 raise ValueError(
@@ -173,19 +181,16 @@ class Look:
         """The same with the method's own values for what was left to it."""
         defaults = {
             "steps": self.most_steps,
-            "photorealism_weight": _PHOTOREALISM[self.method],
             "init": INITS[self.method][0],
+            **_WEIGHTS[self.method],
         }
         open_ = {name: value for name, value in defaults.items() if getattr(self, name) is None}
         return replace(self, **open_)  # type: ignore[arg-type]
 
     def weights(self) -> dict[str, float]:
         """The weight of each loss, by its name."""
-        given = self.photorealism_weight
+        given = {name: getattr(self, f"{name}_weight") for name in _LOSSES}
+        own = _WEIGHTS[self.method]
         return {
-            "content": self.content_weight,
-            "style": self.style_weight,
-            "photorealism": _PHOTOREALISM[self.method] if given is None else given,
-            "tv": self.tv_weight,
-            "aesthetic": self.aesthetic_weight,
+            name: own[f"{name}_weight"] if value is None else value for name, value in given.items()
         }
