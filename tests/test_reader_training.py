@@ -135,8 +135,8 @@ def batch() -> Batch:
 def test_a_batch_has_as_many_photos_as_are_wanted(count: int) -> None:
     album = Album(photos(), [torch.rand(9, 6, 8).softmax(0) for _ in photos()])
     found = look_batch(album, 0, 1, count)
-    assert found.clean.shape == (4, count, 3, 176, 144)
-    assert found.masks.shape == (2, count, 176, 144)
+    assert found.clean.shape == (4, count, 3, 128, 96)
+    assert found.masks.shape == (2, count, 128, 96)
     again = look_batch(album, 0, 1, count)
     assert torch.equal(found.shown, again.shown)
     assert not torch.equal(found.shown, look_batch(album, 1, 1, count).shown)
@@ -150,7 +150,7 @@ def test_parts_from_a_stack_are_those_cut_one_by_one() -> None:
     cuts = [Cut(i % 4, two_windows(generator), i % 3 == 0) for i in range(24)]
     for kind in (planes, [x.half() / 255 for x in planes]):
         stack = PlaneStack(kind, torch.device("cpu"))
-        for size in ((144, 176), (160, 160)):
+        for size in ((96, 128), (112, 112)):
             want = parts_of(kind, cuts, size)
             torch.testing.assert_close(stack.parts(cuts, size), want, rtol=0, atol=1e-4)
 

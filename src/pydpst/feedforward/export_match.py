@@ -14,7 +14,7 @@ from pydpst.reading.reader import reader
 from pydpst.reading.second_look import look_twice, rendered
 
 # Photos are seen as squares of this side: other programs know no sizes that depend on the photo's.
-_SIDE = 160
+_SIDE = 208
 
 
 class _StandardMatch(nn.Module):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pydpst.feedforward.look_pairs import Batch
@@ -31,8 +30,8 @@ _SCENES = ((0, 3), (1, 2))
 _LOOK_TOLERANCE, _SCENE_TOLERANCE = 0.15, 0.03
 # Colours that are compared between scenes, and directions in which.
 _COLORS, _DIRECTIONS = 384, 12
-# Of a step's photos so many are judged as wholes, one by one, and at this scale: it takes long.
-_JUDGED, _JUDGED_SCALE = 8, 0.7
+# Of a step's photos so many are judged as wholes, one by one: it takes long.
+_JUDGED = 8
 # Contrast may grow by so much at no cost; what rises is at least so steep.
 _FREE_GAIN, _LEAST_RISE = 1.4, 0.15
 _WEIGHTS = {
@@ -42,7 +41,7 @@ _WEIGHTS = {
     "rise": 0.5,
     "overshoot": 2.0,
     "rough": 0.02,
-    "search": 2.0,
+    "search": 3.0,
 }
 
 
@@ -105,7 +104,7 @@ def _search_losses(
     with torch.autocast(batch.shown.device.type, torch.bfloat16, enabled=half):
         shown = batch.shown.flatten(0, 1)[contents]
         maps = look_twice(network, shown, content, style, ones, ones)
-    photos = F.interpolate(batch.clean.flatten(0, 1), scale_factor=_JUDGED_SCALE, mode="area")
+    photos = batch.clean.flatten(0, 1)
     return criterion(maps.float(), photos[contents], photos[styles])
 
 

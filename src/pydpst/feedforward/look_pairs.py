@@ -15,7 +15,7 @@ from pydpst.feedforward.training_photos import random_generator
 from pydpst.reading.network import CELL
 
 # Heights and widths, one for all photos of a step; multiples of two cells.
-SHAPES = ((144, 176), (176, 144), (160, 160), (144, 176))
+SHAPES = ((96, 128), (128, 96), (112, 112), (96, 128))
 # Of the contents, how many are as they were taken.
 _UNTOUCHED = 0.6
 # A half of a photo is a little less than that, or a little more.

@@ -17,7 +17,7 @@ from pydpst.transfer.look import Look
 
 # Beside what a search has: noise costs more, since the small copies that are learned from show
 # little of it; and lost edges cost, since one pass, which sees no detail, presses shadows together.
-_WEIGHTS = {**Look().weights(), **COSTS, "noise": 8.0, "edges": 0.5}
+_WEIGHTS = {**Look().weights(), **COSTS, "noise": 8.0, "edges": 0.4}
 # What is told apart of the losses; the others are told together, as they weigh.
 _TOLD = ("style", "photorealism", "edges")
 

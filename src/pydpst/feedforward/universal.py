@@ -25,7 +25,7 @@ from pydpst.regions.scene import parse_scene
 from pydpst.transfer.match import check_reader
 
 # Photos are kept at 1.5 times this longer side.
-_SIZE = 288
+_SIZE = 192
 
 
 def train_universal(

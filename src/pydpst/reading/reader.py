@@ -14,7 +14,7 @@ from pydpst.reading.network import CELL, LookReader, Reading
 from pydpst.reading.second_look import look_twice
 
 # Photos are seen at about this area, in pixels, and no side longer than that.
-_AREA, _LONGEST = 160 * 160, 512
+_AREA, _LONGEST = 208 * 208, 512
 
 
 @torch.no_grad()
