@@ -10,11 +10,8 @@ from torch import Tensor, nn
 from pydpst.feedforward.export import check_onnx, copy_weights, write_onnx
 from pydpst.ops.reference import grade_apply
 from pydpst.reading.network import LookReader
-from pydpst.reading.reader import reader
+from pydpst.reading.reader import SEEN_SIDE, reader
 from pydpst.reading.second_look import look_twice, rendered
-
-# Photos are seen as squares of this side: other programs know no sizes that depend on the photo's.
-_SIDE = 208
 
 
 class _StandardMatch(nn.Module):
@@ -34,7 +31,8 @@ class _StandardMatch(nn.Module):
 
 
 def _small(image: Tensor) -> Tensor:
-    rows, columns = (copy_weights(n, _SIDE) for n in image.shape[-2:])
+    """As a square: other programs know no sizes that depend on the photo's."""
+    rows, columns = (copy_weights(n, SEEN_SIDE) for n in image.shape[-2:])
     return (rows @ image @ columns.transpose(0, 1)).clamp(0, 1)
 
 

@@ -13,8 +13,8 @@ from pydpst.photos.resizing import size_of_area
 from pydpst.reading.network import CELL, LookReader, Reading
 from pydpst.reading.second_look import look_twice
 
-# Photos are seen at about this area, in pixels, and no side longer than that.
-_AREA, _LONGEST = 208 * 208, 512
+# Photos are seen at about the area of a square of this side, and no side longer than that.
+SEEN_SIDE, _LONGEST = 208, 512
 
 
 @torch.no_grad()
@@ -52,7 +52,7 @@ def _small(photo: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:
     both = torch.cat([photo, planes.to(photo)]).float()[None]
     # Sides are of whole cells, in pairs (see `LookReader.compare`).
     height, width = photo.shape[-2:]
-    size = size_of_area(height, width, _AREA, _LONGEST)
+    size = size_of_area(height, width, SEEN_SIDE**2, _LONGEST)
     small = F.interpolate(both, size, mode="area")[0]
     shares = F.avg_pool2d(small[3:], CELL).flatten(1)
     return small[None, :3].clamp(0, 1), shares

@@ -41,9 +41,9 @@ def look_twice(
     maps = network.compare(content, style, shares, style_shares)
     seen = network.read(rendered(maps, photos, apply).clamp(0, 1))
     more = network.compare(seen, style, shares, style_shares)
-    identity = torch.eye(3, 4).to(more).flatten()
-    more = identity + _FURTHER * (more - identity)
-    return composed(more, maps, mean_knot_colors(content.cells, shares))
+    identity = torch.eye(3, 4, dtype=more.dtype, device=more.device).flatten()
+    further = identity + _FURTHER * (more - identity)
+    return composed(further, maps, mean_knot_colors(content.cells, shares))
 
 
 def rendered(
