@@ -25,7 +25,7 @@ class _StandardMatch(nn.Module):
         small = _small(photo)
         content, example = self.network.read(small), self.network.read(_small(style))
         ones = torch.ones_like(content.cells[..., 0])
-        maps = look_twice(self.network, small, content, example, ones, ones, grade_apply)
+        maps = look_twice(self.network, small, content, example, ones, ones, apply=grade_apply)
         result = rendered(maps, photo, grade_apply)
         return (photo + self.strength * (result.clamp(0, 1) - photo)).clamp(0, 1)
 

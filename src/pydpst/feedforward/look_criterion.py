@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -25,13 +27,19 @@ _PAIRS = (
 )
 # Contents and styles of other photos.
 _SCENES = ((0, 3), (1, 2))
+_ALL = tuple(range(len(_PAIRS) + len(_SCENES)))
+# Of the pairs and then the scenes, the numbers of those whose second look is compared with the
+# truth, too, and how much that counts of the whole.
+_AGAIN, _SHARE_AGAIN = (1, 4, 8), 0.3
+# The scene that is judged as a search judges it: its content is mostly as it was taken.
+_JUDGED = (8,)
 # Errors of looks and of scenes are seen against what they are without any change, and this much:
 # the more it is, the more large changes count.
 _LOOK_TOLERANCE, _SCENE_TOLERANCE = 0.15, 0.03
 # Colours that are compared between scenes, and directions in which.
 _COLORS, _DIRECTIONS = 384, 12
-# Of a step's photos so many are judged as wholes, one by one: it takes long.
-_JUDGED = 8
+# So many of a step's photos are judged so, one by one: it takes long.
+_MOST_JUDGED = 8
 # Contrast may grow by so much at no cost; what rises is at least so steep.
 _FREE_GAIN, _LEAST_RISE = 1.4, 0.15
 _WEIGHTS = {
@@ -61,61 +69,82 @@ def look_losses(
         half: whether to encode in bfloat16.
         criterion: of photos of other scenes as a whole, if they are to be judged so, too.
     """
-    with torch.autocast(batch.shown.device.type, torch.bfloat16, enabled=half):
-        reading = network.read(batch.shown.flatten(0, 1))
-        count = batch.bases.shape[1]
-        contents, styles = _indices(count, batch.shown.device)
-        shares = _for_images(batch.shares())
-        both = shares[contents], shares[styles]
-        maps = network.compare(_at(reading, contents), _at(reading, styles), *both)
-    known = len(_PAIRS) * count
-    looks, overshoot = _look_error(batch, maps[:known], contents[:known])
-    scenes, more_overshoot = _scene_error(
-        batch, maps[known:], contents[known:], styles[known:], generator
-    )
+    sight = _Sight(network, batch.shown.flatten(0, 1), half)
+    shares = _for_images(batch.shares())
+    images = _images(_ALL, batch)
+    maps = sight.once(*images, shares)
+    errors = _errors(batch, maps, _ALL, generator)
+    judged = {}
+    if criterion is not None:
+        again = sight.twice(*_images(_AGAIN, batch), shares)
+        errors = errors.lerp(_errors(batch, again, _AGAIN, generator), _SHARE_AGAIN)
+
+        contents, styles = (index[:_MOST_JUDGED] for index in _images(_JUDGED, batch))
+        grades = sight.twice(contents, styles, torch.ones_like(shares))
+        photos = batch.clean.flatten(0, 1)
+        judged = criterion(grades, photos[contents], photos[styles])
+        maps = torch.cat([maps, again, grades])
+    looks, scenes, overshoot = errors
     losses = {
         "looks": looks,
         "scenes": scenes,
         **_map_costs(maps),
-        "overshoot": overshoot + more_overshoot,
+        "overshoot": overshoot,
+        **judged,
     }
-    if criterion is not None:
-        # Contents mostly as they were taken, styles under looks: the first of `_SCENES`.
-        wholes = slice(known, known + min(count, _JUDGED))
-        losses |= _search_losses(
-            network, batch, reading, contents[wholes], styles[wholes], half, criterion
-        )
     total = torch.stack([w * losses[name] for name, w in _WEIGHTS.items() if name in losses]).sum()
     return {**losses, "total": total}
 
 
-def _search_losses(
-    network: LookReader,
-    batch: Batch,
-    reading: Reading,
-    contents: Tensor,
-    styles: Tensor,
-    half: bool,
-    criterion: SearchCriterion,
-) -> dict[str, Tensor]:
-    """What a search would say of the grades that `match` gives whole photos, of both looks."""
-    content, style = _at(reading, contents), _at(reading, styles)
-    ones = torch.ones_like(content.cells[..., 0])
-    with torch.autocast(batch.shown.device.type, torch.bfloat16, enabled=half):
-        shown = batch.shown.flatten(0, 1)[contents]
-        maps = look_twice(network, shown, content, style, ones, ones)
-    photos = batch.clean.flatten(0, 1)
-    return criterion(maps.float(), photos[contents], photos[styles])
+class _Sight:
+    """What the network sees in the images shown, and what it makes of pairs of them.
+
+    Args:
+        network: what looks.
+        shown: (4 P, 3, H, W).
+        half: whether to encode in bfloat16.
+    """
+
+    def __init__(self, network: LookReader, shown: Tensor, half: bool) -> None:
+        self._network, self._shown, self._half = network, shown, half
+        with self._quick():
+            self._reading = network.read(shown)
+
+    def once(self, contents: Tensor, styles: Tensor, shares: Tensor) -> Tensor:
+        """The maps of the first look, by the numbers of contents and styles among the images.
+
+        Args:
+            contents: (B,).
+            styles: (B,).
+            shares: (4 P, N), how much of each cell counts.
+        """
+        with self._quick():
+            content, style = self._at(contents), self._at(styles)
+            return self._network.compare(content, style, shares[contents], shares[styles]).float()
+
+    def twice(self, contents: Tensor, styles: Tensor, shares: Tensor) -> Tensor:
+        """Likewise those of both looks, where the second goes as far as it says."""
+        with self._quick():
+            content, style = self._at(contents), self._at(styles)
+            both = shares[contents], shares[styles]
+            shown = self._shown[contents]
+            return look_twice(self._network, shown, content, style, *both, further=1.0).float()
+
+    def _quick(self) -> torch.autocast:
+        return torch.autocast(self._shown.device.type, torch.bfloat16, enabled=self._half)
+
+    def _at(self, index: Tensor) -> Reading:
+        return Reading(self._reading.tokens[index], self._reading.cells[index], self._reading.grid)
 
 
-def _indices(count: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Of all pairs the contents and styles, among 4 P images."""
-    photo = torch.arange(count, device=device)
-    other = photo.roll(-1)
-    contents = [content * count + photo for content, _, _, _ in _PAIRS]
-    styles = [style * count + photo for _, style, _, _ in _PAIRS]
-    contents += [content * count + photo for content, _ in _SCENES]
-    styles += [style * count + other for _, style in _SCENES]
+def _images(numbers: Sequence[int], batch: Batch) -> tuple[Tensor, Tensor]:
+    """Contents and styles of pairs and scenes of these numbers, among 4 P images."""
+    count = batch.bases.shape[1]
+    photo = torch.arange(count, device=batch.bases.device)
+    sides = [(content, style, photo) for content, style, _, _ in _PAIRS]
+    sides += [(content, style, photo.roll(-1)) for content, style in _SCENES]
+    contents = [sides[number][0] * count + photo for number in numbers]
+    styles = [sides[number][1] * count + sides[number][2] for number in numbers]
     return torch.cat(contents), torch.cat(styles)
 
 
@@ -124,11 +153,21 @@ def _for_images(parts: Tensor) -> Tensor:
     return parts.repeat_interleave(2, 0).flatten(0, 1)
 
 
-def _at(reading: Reading, index: Tensor) -> Reading:
-    return Reading(reading.tokens[index], reading.cells[index], reading.grid)
+def _errors(
+    batch: Batch, maps: Tensor, numbers: Sequence[int], generator: torch.Generator
+) -> Tensor:
+    """Of pairs and scenes of these numbers the errors: of looks, of scenes, out of range."""
+    contents, styles = _images(numbers, batch)
+    pairs = [_PAIRS[number] for number in numbers if number < len(_PAIRS)]
+    known = len(pairs) * batch.bases.shape[1]
+    looks, overshoot = _look_error(batch, maps[:known], contents[:known], pairs)
+    scenes, more = _scene_error(batch, maps[known:], contents[known:], styles[known:], generator)
+    return torch.stack([looks, scenes, overshoot + more])
 
 
-def _look_error(batch: Batch, maps: Tensor, contents: Tensor) -> tuple[Tensor, Tensor]:
+def _look_error(
+    batch: Batch, maps: Tensor, contents: Tensor, pairs: Sequence[tuple[int, int, int, int]]
+) -> tuple[Tensor, Tensor]:
     """How far results are from the truth, over how far the contents are; and what is out of range.
 
     Every second pixel of every second row is looked at.
@@ -136,10 +175,10 @@ def _look_error(batch: Batch, maps: Tensor, contents: Tensor) -> tuple[Tensor, T
     coarse = (..., slice(None, None, 2), slice(None, None, 2))
     before = batch.clean[coarse].flatten(0, 1)[contents]
     truths = {
-        (part, look): batch.looks[look](batch.bases[part][coarse]) for _, _, part, look in _PAIRS
+        (part, look): batch.looks[look](batch.bases[part][coarse]) for _, _, part, look in pairs
     }
-    truth = oklab(torch.cat([truths[part, look] for _, _, part, look in _PAIRS]))
-    mask = torch.cat([batch.masks[part][coarse] for _, _, part, _ in _PAIRS])
+    truth = oklab(torch.cat([truths[part, look] for _, _, part, look in pairs]))
+    mask = torch.cat([batch.masks[part][coarse] for _, _, part, _ in pairs])
     raw = rendered(maps, before)
     result = raw.clamp(0, 1)
     overshoot = (raw - result).square().mean()

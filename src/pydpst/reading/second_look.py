@@ -11,7 +11,8 @@ from pydpst.ops import grade_apply, knot_weights
 from pydpst.reading.cells import KNOTS, mean_knot_colors
 from pydpst.reading.network import LookReader, Reading
 
-# What a second look adds goes this much further: each look goes only a part of the way.
+# Where a photo is matched, what a second look adds goes this much further: each look goes only a
+# part of the way.
 _FURTHER = 1.3
 
 
@@ -22,6 +23,7 @@ def look_twice(
     style: Reading,
     shares: Tensor,
     style_shares: Tensor,
+    further: float = _FURTHER,
     apply: Callable[[Tensor, Tensor, Tensor], Tensor] = grade_apply,
 ) -> Tensor:
     """The maps that the network gives, with those that it adds when it sees what they make.
@@ -33,6 +35,7 @@ def look_twice(
         style: what it saw in the styles.
         shares: (B, N), how much of each cell is in the region.
         style_shares: (B, M).
+        further: how far what the second look adds goes, over what it says.
         apply: the operator that renders a grade, or its reference.
 
     Returns:
@@ -42,8 +45,9 @@ def look_twice(
     seen = network.read(rendered(maps, photos, apply).clamp(0, 1))
     more = network.compare(seen, style, shares, style_shares)
     identity = torch.eye(3, 4, dtype=more.dtype, device=more.device).flatten()
-    further = identity + _FURTHER * (more - identity)
-    return composed(further, maps, mean_knot_colors(content.cells, shares))
+    return composed(
+        identity + further * (more - identity), maps, mean_knot_colors(content.cells, shares)
+    )
 
 
 def rendered(
