@@ -2,7 +2,7 @@
 
     python tools/label_agreement.py PHOTOS FIRST.tflite SECOND.tflite
 
-PHOTOS is as for train_scene.py; both networks are of the MOSAIC family of mlcommons/mobile_open, for
+PHOTOS is as for train_scene.py; both networks are of the MOSAIC family (mlcommons/mobile_open), for
 LiteRT (PyPI ai-edge-litert). For held-out photos prints how the first, which sees a photo and its
 mirror image as it did for the labels, agrees with the second, and each with the labels, which are
 the mean of both.

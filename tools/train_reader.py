@@ -1,11 +1,11 @@
 """Trains src/pydpst/weights/reader.safetensors, which reads the look of any photo.
 
-    python tools/train_reader.py PHOTOS OUTPUT [--log FOLDER] [--tune --steps 1200 --seed 1]
-        [--device cuda --batch 48]
+    python tools/train_reader.py PHOTOS OUTPUT [--log FOLDER] [--device cuda --batch 48]
+        [--start WEIGHTS --steps 1350 --seed 4]
 
 As `pydpst train --universal` does, with all defaults, on the photos of one part: PHOTOS has
 photos/NUMBER.jpg and SOURCES.tsv, and a fifth, by series, is left out, as for the scene head
-(tools/scene_data.py). With --tune the bundled network is what it starts from. Killed and started
+(tools/scene_data.py). With --start it goes on from what it gave before. Killed and started
 again it goes on, to the same weights.
 """
 
@@ -19,15 +19,15 @@ from rich.progress import Progress
 from scene_data import split
 
 import pydpst
+from pydpst.feedforward.models import load_model
 from pydpst.feedforward.training import TrainingProgress
-from pydpst.reading.reader import reader
 
 
 def main(
     photos: Path,
     output: Path,
     log: Path | None = None,
-    tune: bool = False,
+    start: Path | None = None,
     steps: int = 7200,
     batch: int = 8,
     seed: int = 0,
@@ -47,7 +47,7 @@ def main(
         pydpst.train_universal(
             paths,
             output=output,
-            start=reader() if tune else None,
+            start=None if start is None else load_model(start),
             steps=steps,
             batch=batch,
             seed=seed,

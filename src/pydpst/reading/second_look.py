@@ -13,7 +13,7 @@ from pydpst.reading.network import LookReader, Reading
 
 # Where a photo is matched, what a second look adds goes this much further: each look goes only a
 # part of the way.
-_FURTHER = 1.3
+_FURTHER = 1.125
 
 
 def look_twice(
