@@ -42,7 +42,7 @@ COSTS = {
     "green": 10.0,
     "overshoot": 10.0,
     "blacks": 3.0,
-    "reading": 40.0,
+    "reading": 20.0,
     "matches": 20000.0,
 }
 # A level's shorter side, at least: the deepest layer halves it four times.
