@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 import typer
 from rich.progress import track
-from scene_data import grouped, load_targets, read_photo, split
+from scene_data import grouped, load_targets, on_cells, read_photo, split
 from scene_measures import Agreement
 from torch import Tensor
 
@@ -35,11 +35,8 @@ def main(photos: Path, first: Path, second: Path) -> None:
     with np.load(photos / "sky.npz") as skies:
         for number in track(split(photos)[1], transient=True):
             photo = read_photo(photos, number)
-            alpha = torch.from_numpy(skies[number])[None, None].float() / 255
-            alpha = F.interpolate(alpha, (CELLS, CELLS), mode="area")[0, 0]
-            one, two = (
-                grouped(kinds(photo) + kinds(photo.flip(-1)).flip(-1), alpha) for kinds in networks
-            )
+            both = [label(photo) + label(photo.flip(-1)).flip(-1) for label in networks]
+            one, two = (grouped(kinds, on_cells(skies[number], kinds)) for kinds in both)
             wanted = targets[number].float()
             for agreement, pair in zip(
                 rows.values(), ((one, two), (one, wanted), (two, wanted)), strict=True

@@ -207,10 +207,14 @@ def load_targets(folder: Path) -> dict[str, Tensor]:
     with np.load(folder / "labels.npz") as labels, np.load(folder / "sky.npz") as skies:
         for number in labels.files:
             kinds = torch.from_numpy(labels[number]).permute(2, 0, 1).float()
-            alpha = torch.from_numpy(skies[number])[None, None].float() / 255
-            alpha = F.interpolate(alpha, kinds.shape[-2:], mode="area")[0, 0]
-            found[number] = grouped(kinds, alpha).half()
+            found[number] = grouped(kinds, on_cells(skies[number], kinds)).half()
     return found
+
+
+def on_cells(sky: np.ndarray, kinds: Tensor) -> Tensor:
+    """The sky network's opacity, 192×192 bytes, on the cells of the labels (32, h, w)."""
+    alpha = torch.from_numpy(sky)[None, None].float() / 255
+    return F.interpolate(alpha, kinds.shape[-2:], mode="area")[0, 0]
 
 
 def load_skies(folder: Path) -> dict[str, Tensor]:

@@ -71,14 +71,12 @@ def look_losses(
     """
     sight = _Sight(network, batch.shown.flatten(0, 1), half)
     shares = _for_images(batch.shares())
-    images = _images(_ALL, batch)
-    maps = sight.once(*images, shares)
+    maps = sight.once(*_images(_ALL, batch), shares)
     errors = _errors(batch, maps, _ALL, generator)
     judged = {}
     if criterion is not None:
         again = sight.twice(*_images(_AGAIN, batch), shares)
         errors = errors.lerp(_errors(batch, again, _AGAIN, generator), _SHARE_AGAIN)
-
         contents, styles = (index[:_MOST_JUDGED] for index in _images(_JUDGED, batch))
         grades = sight.twice(contents, styles, torch.ones_like(shares))
         photos = batch.clean.flatten(0, 1)
