@@ -366,6 +366,22 @@ def test_nothing_is_left_when_the_server_ends(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("pydpst-ui-*"))
 
 
+def test_a_termination_while_garbage_is_collected_ends_the_server() -> None:
+    serving = f"""
+import os, signal
+from pydpst.page.ui import serve
+
+class Garbage:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        sum(range(1000))
+
+garbage = [Garbage()]
+serve("127.0.0.1", {free_port()}, lambda url: garbage.clear())
+"""
+    subprocess.run([sys.executable, "-c", serving], check=True, timeout=PATIENCE / 1000)
+
+
 def test_only_uploads_are_read(tmp_path: Path, photos: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sys
 import tempfile
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 
 # Gradio asks the internet for its newest version, and reports its use, unless told not to.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -122,7 +121,7 @@ def start(home: Path, host: str, port: int | None) -> str:
 
 
 def serve(host: str, port: int | None, tell: Callable[[str], None]) -> None:
-    """Serves the page until Ctrl-C, and then deletes all that visitors left.
+    """Serves the page until Ctrl-C or SIGTERM, and then deletes all that visitors left.
 
     Args:
         host: the address to listen at.
@@ -133,9 +132,10 @@ def serve(host: str, port: int | None, tell: Callable[[str], None]) -> None:
         OSError: if the port is taken, or the address is not this machine's.
     """
     check_host(host)
-    # As Ctrl-C does, so that the files are deleted then, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    # Not by an exception: one that is raised while garbage is collected is lost.
+    terminations: SimpleQueue[int] = SimpleQueue()
+    signal.signal(signal.SIGTERM, lambda number, _: terminations.put(number))
     with tempfile.TemporaryDirectory(prefix="pydpst-ui-", ignore_cleanup_errors=True) as home:
         tell(start(Path(home), host, port))
         with suppress(KeyboardInterrupt):
-            threading.Event().wait()
+            terminations.get()
