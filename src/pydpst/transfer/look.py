@@ -179,13 +179,9 @@ class Look:
 
     def settled(self) -> Look:
         """The same with the method's own values for what was left to it."""
-        defaults = {
-            "steps": self.most_steps,
-            "init": INITS[self.method][0],
-            **_WEIGHTS[self.method],
-        }
-        open_ = {name: value for name, value in defaults.items() if getattr(self, name) is None}
-        return replace(self, **open_)  # type: ignore[arg-type]
+        weights = {f"{name}_weight": weight for name, weight in self.weights().items()}
+        init = INITS[self.method][0] if self.init is None else self.init
+        return replace(self, steps=self.most_steps, init=init, **weights)  # type: ignore[arg-type]
 
     def weights(self) -> dict[str, float]:
         """The weight of each loss, by its name."""
