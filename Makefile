@@ -31,8 +31,9 @@ demo: .venv/installed
 		-o demo/city_night.png --size 512 --compare demo/compare.png
 
 # Two processes of one thread each: most tests keep one core busy. A file's tests stay together.
+# pymatting, once imported, gives torch as many threads as it says to numba.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check

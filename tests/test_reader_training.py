@@ -103,6 +103,20 @@ def test_killed_after_each_step_it_ends_with_the_same_weights(
         assert all(torch.equal(have, want) for have, want in pairs)
 
 
+def test_with_two_threads_it_repeats() -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        runs = [training(steps=12) for _ in range(4)]
+        for run in runs:
+            for _ in range(3):
+                run.advance()
+    finally:
+        torch.set_num_threads(threads)
+    for value, *others in zip(*(run.network.state_dict().values() for run in runs), strict=True):
+        assert all(torch.equal(value, other) for other in others)
+
+
 def test_a_checkpoint_of_another_training_is_refused(whole: ReaderTraining, tmp_path: Path) -> None:
     whole.save(tmp_path / "a.checkpoint")
     for other in (training(steps=9), training(count=8), training(batch=4)):

@@ -132,7 +132,9 @@ class _Sight:
         return torch.autocast(self._shown.device.type, torch.bfloat16, enabled=self._half)
 
     def _at(self, index: Tensor) -> Reading:
-        return Reading(self._reading.tokens[index], self._reading.cells[index], self._reading.grid)
+        # Not by [index], whose gradient is summed in any order where there are threads.
+        tokens = self._reading.tokens.index_select(0, index)
+        return Reading(tokens, self._reading.cells[index], self._reading.grid)
 
 
 def _images(numbers: Sequence[int], batch: Batch) -> tuple[Tensor, Tensor]:
