@@ -116,6 +116,7 @@ def test_photorealism_spans_from_recolouring_to_painting(
     day: torch.Tensor, night: torch.Tensor
 ) -> None:
     """A large weight leaves hardly anything that is no local recolouring."""
+    day, night = resize(day, 96), resize(night, 96)
     options = {"method": "pixels", "steps": 30, "regions": "none", "smooth": False}
     strict = pydpst.stylize(day, night, photorealism_weight=30000, **options).image
     loose = pydpst.stylize(day, night, photorealism_weight=3, **options).image
