@@ -188,11 +188,21 @@ def test_blacks_may_be_as_light_as_those_of_the_style_and_no_lighter() -> None:
     content = torch.linspace(0, 1, 40).expand(3, 20, 40)
     black, hazy = content, 0.3 + 0.7 * content
     veiled = 0.2 + 0.8 * content
-    assert BlackPoint(content, black)(content) == 0
-    assert BlackPoint(content, black)(veiled) > 0.02
-    assert BlackPoint(content, hazy)(veiled) == 0
+    costs = BlackPoint(content, black, 0.0), BlackPoint(content, hazy, 0.0)
+    assert costs[0](content) == 0
+    assert costs[0](veiled) > 0.02
+    assert costs[1](veiled) == 0
     # What was light may become lighter.
-    assert BlackPoint(content, black)(content.sqrt().where(content > 0.2, content)) == 0
+    assert costs[0](content.sqrt().where(content > 0.2, content)) == 0
+
+
+def test_blacks_follow_deeper_ones_of_the_style_as_far_as_is_said() -> None:
+    black = torch.linspace(0, 1, 40).expand(3, 20, 40)
+    hazy = 0.3 + 0.7 * black
+    for deepened in (0.0, 0.5, 1.0):
+        cost = BlackPoint(hazy, black, deepened)
+        assert cost(hazy - 0.3 * deepened) == 0
+        assert (cost(hazy) > 0.01) == (deepened > 0)
 
 
 def test_a_style_region_without_black_lays_no_veil(vgg, city_day, city_night) -> None:

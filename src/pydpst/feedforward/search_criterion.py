@@ -16,8 +16,10 @@ from pydpst.transfer.grade_search import COSTS, Level
 from pydpst.transfer.look import Look
 
 # Beside what a search has: noise costs more, since the small copies that are learned from show
-# little of it; and lost edges cost, since one pass, which sees no detail, presses shadows together.
-_WEIGHTS = {**Look().weights(), **COSTS, "noise": 8.0, "edges": 0.4}
+# little of it; and lost edges cost, since one pass, which sees no detail, presses shadows together,
+# for which reason only blacks that are a veil cost much, and none are deepened.
+_WEIGHTS = {**Look().weights(), **COSTS, "noise": 8.0, "edges": 0.4, "blacks": 3.0}
+_VEIL = 0.12
 # What is told apart of the losses; the others are told together, as they weigh.
 _TOLD = ("style", "photorealism", "edges")
 
@@ -69,7 +71,7 @@ class SearchCriterion:
             **level.losses(image),
             **costs.of_maps(maps.expand(1, HUES, -1, -1)),
             "green": green(raw),
-            "blacks": BlackPoint(content, style)(raw),
+            "blacks": BlackPoint(content, style, deepened=0.0, veil=_VEIL)(raw),
             "edges": 1 - edge_similarity(image, content),
             "overshoot": (raw - image).square().mean(),
         }

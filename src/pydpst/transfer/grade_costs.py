@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -29,8 +31,6 @@ _UNSEEN = 0.01
 _GREEN = 0.05
 # A photo's black is darker than all but this share of it; what is lighter by so much is not black.
 _DARKEST, _BLACK_RANGE = 0.01, 0.12
-# Lifted by this much, blacks are a veil, which costs twice as much as the square alone.
-_VEIL = 0.12
 
 
 class GradeCosts:
@@ -262,19 +262,25 @@ class BlackPoint:
     Args:
         content: (3, H, W) in [0, 1].
         style: (3, H', W') in [0, 1].
+        deepened: how far blacks are to follow those of a style that are deeper, from 0 to 1.
+        veil: lifted by this much, blacks cost twice as much as by the square alone.
     """
 
-    def __init__(self, content: Tensor, style: Tensor) -> None:
+    def __init__(
+        self, content: Tensor, style: Tensor, deepened: float, veil: float = math.inf
+    ) -> None:
+        self._veil = veil
         own = content.mean(0)
         black, theirs = (x.mean(0).flatten().quantile(_DARKEST) for x in (content, style))
         weight = (1 - (own - black) / _BLACK_RANGE).clamp(0, 1)
         self._weight = weight / weight.sum()
-        self._most = own + (theirs - black).clamp_min(0) + _UNSEEN
+        lifted, sunk = (theirs - black).clamp_min(0), (black - theirs).clamp_min(0)
+        self._most = own + lifted - deepened * sunk + _UNSEEN
 
     def __call__(self, image: Tensor) -> Tensor:
         """The cost of what the content has become, (3, H, W): a scalar."""
         excess = (image.mean(0) - self._most).clamp_min(0).square()
-        return (self._weight * excess * (1 + excess / _VEIL**2)).sum()
+        return (self._weight * excess * (1 + excess / self._veil**2)).sum()
 
 
 def _green_of(image: Tensor) -> Tensor:

@@ -41,10 +41,12 @@ COSTS = {
     "noise": 2.0,
     "green": 10.0,
     "overshoot": 10.0,
-    "blacks": 3.0,
+    "blacks": 20.0,
     "reading": 20.0,
     "matches": 20000.0,
 }
+# How far blacks follow those of a style that are deeper; all the way turns colours in the shade.
+_DEEPENED = 0.5
 # A level's shorter side, at least: the deepest layer halves it four times.
 _LEAST_SIDE = 32
 # Costs of single colours are taken of about so many a side.
@@ -264,7 +266,7 @@ class Objective:
         self._near, self._matches = near, matches
         self._weights = {**weights, **COSTS}
         self._green = GreenCast(maps.start, *sample, *style_sample)
-        self._blacks = BlackPoint(sample[0], style_sample[0])
+        self._blacks = BlackPoint(sample[0], style_sample[0], _DEEPENED)
 
     def __call__(self, theta: Tensor) -> dict[str, Tensor]:
         """The losses, and their weighted sum with the costs as total."""
