@@ -79,6 +79,12 @@ def test_interrupted_it_goes_on_to_the_same_weights(
     assert [json.loads(line)["step"] for line in lines] == [3]
 
 
+def test_another_batch_gives_another_network(photos: Path, network: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    pydpst.train_universal(photos, output=other, steps=STEPS, batch=BATCH - 1, held_out=0)
+    assert other.read_bytes() != network.read_bytes()
+
+
 def test_photos_held_out_are_measured_and_shown(photos: Path, tmp_path: Path) -> None:
     told = []
     found = pydpst.train_universal(
