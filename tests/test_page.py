@@ -209,6 +209,30 @@ def test_run_download_stop_and_keep(visit: Callable[[], Any], photos: Path) -> N
 
 
 @needs_browser
+def test_a_busy_browser_shows_how_a_run_ended(
+    server: Server, visit: Callable[[], Any], photos: Path
+) -> None:
+    page = visit()
+    begin(page, photos, "lake.jpg", "city_night.jpg", 240, 5)
+    debugger = page.context.new_cdp_session(page)
+    debugger.send("Debugger.enable")
+    click(page, "Stylize")
+    page.get_by_text("Looking at the photos").wait_for()
+    debugger.send("Debugger.pause")
+    ended = time.monotonic() + PATIENCE / 1000
+    while not list(server.folder.glob("pydpst-ui-*/*/result/*/lake-city_night-look.zip")):
+        assert time.monotonic() < ended
+        time.sleep(0.1)
+    time.sleep(1)  # what is said of the files is on its way, too
+    debugger.send("Debugger.resume")
+    finish(page)
+    for name in ("Stylize", "Download", "Download recipe", "Download look"):
+        page.get_by_role("button", name=name, exact=True, disabled=False).wait_for()
+    stop = page.get_by_role("button", name="Stop and keep")
+    assert stop.is_disabled()
+
+
+@needs_browser
 def test_painted_regions_count(visit: Callable[[], Any], photos: Path) -> None:
     page = visit()
     begin(page, photos, "city_day.jpg", "city_night.jpg", 240, 5)

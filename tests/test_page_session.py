@@ -19,7 +19,7 @@ pytest.importorskip("gradio", reason="the page needs gradio")
 
 from pydpst.page.matching import chooser_of, chosen, told
 from pydpst.page.photo_tab import _how_far
-from pydpst.page.runs import Extras, Outcome, Preview
+from pydpst.page.runs import Outcome, Preview
 from pydpst.page.session import Session
 from pydpst.photos.image import load_image
 from pydpst.regions.mask_colors import NAMED_COLORS
@@ -50,12 +50,11 @@ def session(home: Path) -> Session:
     return visitor
 
 
-def run_of(session: Session, **shares: float) -> tuple[Outcome, Extras]:
+def run_of(session: Session, **shares: float) -> Outcome:
     regions, _ = session.paint([None, None])
-    *_, outcome, extras = session.stylize(regions, 0.9, shares, **OPTIONS)
+    *_, outcome = session.stylize(regions, 0.9, shares, **OPTIONS)
     assert isinstance(outcome, Outcome)
-    assert isinstance(extras, Extras)
-    return outcome, extras
+    return outcome
 
 
 @pytest.mark.parametrize("kind", ["found", "painted", "matched", "masks"])
@@ -71,8 +70,8 @@ def test_the_recipe_gives_the_same_again(
     if kind == "matched":
         session.match(regions.names[0], None)
     (tmp_path / "elsewhere").mkdir()
-    outcome, extras = run_of(session)
-    with ZipFile(extras.recipe) as pack:
+    outcome = run_of(session)
+    with ZipFile(outcome.recipe) as pack:
         pack.extractall(tmp_path / "elsewhere")
     shutil.rmtree(home / session._name / "style")
     recipe = tmp_path / "elsewhere" / "recipe.json"
@@ -94,15 +93,15 @@ def test_a_match_is_changed(session: Session) -> None:
     sky = regions.names.index("sky")
     other = next(name for name in regions.names if name != "sky")
     assert "% sure" in chooser_of(regions, "sky")["info"]
-    before = np.asarray(Image.open(run_of(session)[0].path), float)
+    before = np.asarray(Image.open(run_of(session).path), float)
     changed = session.match("sky", other)
     shown = chooser_of(changed, "sky")
     assert [value for _, value in shown["choices"]] == [*regions.names, "the whole style photo"]
     assert (shown["value"], shown["info"], shown["visible"]) == (other, "as you chose", True)
     assert not chooser_of(changed, "vehicle")["visible"]
     assert "as you chose" in told(changed)
-    outcome, extras = run_of(session)
-    with ZipFile(extras.recipe) as pack:
+    outcome = run_of(session)
+    with ZipFile(outcome.recipe) as pack:
         rows = {row["name"]: row for row in json.loads(pack.read("regions.json"))["regions"]}
     assert rows["sky"]["styled_after"] == other
     after = np.asarray(Image.open(outcome.path), float)
@@ -135,9 +134,9 @@ def test_what_is_undecided_is_shown_in_a_mixture_of_colours(session: Session) ->
 
 def test_the_look_is_tables_and_masks(session: Session) -> None:
     session.find_regions()
-    _, extras = run_of(session)
-    assert extras.look is not None
-    with ZipFile(extras.look) as pack:
+    outcome = run_of(session)
+    assert outcome.look is not None
+    with ZipFile(outcome.look) as pack:
         names = pack.namelist()
         cube = next(name for name in names if name.endswith(".cube"))
         assert pack.read(cube).count(b"\n") > 33**3
@@ -157,7 +156,7 @@ def test_masks_take_the_place_of_regions(session: Session, home: Path) -> None:
         shares = sorted(count / (240 * 120) for count, _ in mask.convert("RGB").getcolors() or [])
     found = np.bincount(regions.content.flatten()) / regions.content.numel()
     np.testing.assert_allclose(sorted(found), shares, atol=0.01)
-    unchanged, _ = run_of(session, **dict.fromkeys(regions.names, 0.0))
+    unchanged = run_of(session, **dict.fromkeys(regions.names, 0.0))
     assert unchanged.size == (240, 120)
     pixels = [np.asarray(Image.open(p), float) for p in (unchanged.path, home / "city_day.png")]
     assert np.abs(pixels[0] - pixels[1]).max() <= 1

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from pydpst.page.matching import chooser_of, chosen, match_choosers, told
-from pydpst.page.runs import Extras, Preview
+from pydpst.page.runs import Outcome, Preview
 from pydpst.page.session import Session
 from pydpst.page.widgets import (
     compared,
@@ -35,7 +35,8 @@ from pydpst.transfer.time_left import in_words
 _RUNS_AT_ONCE = 1
 _NO_PHOTOS = "Drop two photos to begin."
 
-# What becomes of components, by the components themselves.
+# What becomes of components, by the components themselves. Of what a handler yields, a busy
+# browser may see the last alone: each says again what still holds of those before.
 Updates = dict[Any, Any]
 
 
@@ -152,11 +153,13 @@ class PhotoTab:
         if session.is_sought():  # the event of the other photo came late
             yield {}
             return
-        yield {self.status: "Looking for regions …", self.run: gr.update(interactive=False)}
+        not_yet = {self.run: gr.update(interactive=False)}
+        yield {self.status: "Looking for regions …", **not_yet}
         try:
             glance = session.glance()
             before = session.photos["content"].shown
             yield {
+                **not_yet,
                 self.result: compared(before, glance),
                 self.status: "A first look. Regions follow …",
             }
@@ -235,7 +238,8 @@ class PhotoTab:
         """Runs, and shows how far it is."""
         running = {self.run: gr.update(interactive=False), self.stop: gr.update(interactive=True)}
         ended = {self.run: gr.update(interactive=True), self.stop: gr.update(interactive=False)}
-        yield {self.status: "Looking at the photos …", **running, **self._no_downloads()}
+        done: Outcome | None = None
+        yield {self.status: "Looking at the photos …", **running, **self._downloads_of(done)}
         shares = dict(zip(NAMED_COLORS, by_region, strict=True))
         options = {"method": method, "size": int(size), "steps": int(steps)}
         try:
@@ -245,28 +249,28 @@ class PhotoTab:
             if alone:
                 gr.Info(f"Only one of the photos has {', '.join(alone)}: it goes with nothing.")
             for latest in session.stylize(regions, strength, shares, **options):
-                if isinstance(latest, Extras):
-                    yield {self.recipe: _ready(latest.recipe), self.look: _ready(latest.look)}
-                    continue
-                shown = {self.result: compared(before, latest.shown)}
                 if isinstance(latest, Preview):
-                    yield {**shown, self.status: _how_far(latest), **running}
-                    continue
-                yield {
-                    **shown,
-                    self.status: summary_of(latest),
-                    **ended,
-                    self.download: _ready(latest.path),
-                }
+                    said: Updates = {**running, self.status: _how_far(latest)}
+                else:
+                    done = latest
+                    said = {**ended, self.status: summary_of(latest)}
+                said[self.result] = compared(before, latest.shown)
+                yield {**said, **self._downloads_of(done)}
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
-            yield {self.status: "", **ended}
+            yield {**ended, self.status: "", **self._downloads_of(done)}
             raise shown_error(error) from None
 
-    def _no_downloads(self) -> Updates:
+    def _downloads_of(self, outcome: Outcome | None) -> Updates:
+        if outcome is None:
+            return {
+                self.download: gr.update(interactive=False),
+                self.recipe: gr.update(visible=False),
+                self.look: gr.update(visible=False),
+            }
         return {
-            self.download: gr.update(interactive=False),
-            self.recipe: gr.update(visible=False),
-            self.look: gr.update(visible=False),
+            self.download: _ready(outcome.path),
+            self.recipe: _ready(outcome.recipe),
+            self.look: _ready(outcome.look),
         }
 
 

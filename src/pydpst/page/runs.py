@@ -51,25 +51,16 @@ class Outcome:
         shown: a smaller copy for the browser.
         size: its width and height.
         interrupted: whether it was stopped before all steps were done.
+        recipe: a zip for `pydpst stylize --recipe`.
+        look: a zip of tables and masks for other programs; None for a look that is no grade.
     """
 
     path: Path
     shown: Path
     size: tuple[int, int]
     interrupted: bool = False
-
-
-@dataclass(frozen=True)
-class Extras:
-    """What can be downloaded beside a result.
-
-    Attributes:
-        recipe: a zip for `pydpst stylize --recipe`.
-        look: a zip of tables and masks for other programs; None for a look that is no grade.
-    """
-
-    recipe: Path
-    look: Path | None
+    recipe: Path | None = None
+    look: Path | None = None
 
 
 def run(

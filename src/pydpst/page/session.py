@@ -21,7 +21,7 @@ from pydpst.metrics.report import overlay_regions
 from pydpst.ops import choose_device
 from pydpst.page.downloads import pack_look, pack_recipe, write_masks
 from pydpst.page.painting import Strokes, painted
-from pydpst.page.runs import SHOWN_SIZE, Extras, Outcome, Preview, outcome_of, run, shown
+from pydpst.page.runs import SHOWN_SIZE, Outcome, Preview, outcome_of, run, shown
 from pydpst.photos.image import load_image
 from pydpst.photos.opening import heard
 from pydpst.photos.photo import open_photo
@@ -210,8 +210,8 @@ class Session:
 
     def stylize(
         self, regions: Regions, strength: float, shares: Mapping[str, float], **options: Any
-    ) -> Iterator[Preview | Outcome | Extras]:
-        """Restyles the content; yields previews, the outcome, and last what else there is of it.
+    ) -> Iterator[Preview | Outcome]:
+        """Restyles the content; yields previews, the outcome, and that with recipe and look.
 
         Closing the iterator ends the run, and `stop` ends it with the best so far.
 
@@ -247,10 +247,14 @@ class Session:
             news.close()
             self._stop = None
         path = folder / f"{content.path.stem}-{style.path.stem}"
-        yield outcome_of(latest.image, latest.photo, content.path, path, latest.interrupted)
-        yield Extras(
-            pack_recipe(path.with_name(f"{path.name}-recipe.zip"), style.path, options, masks),
-            pack_look(path.with_name(f"{path.name}-look.zip"), latest),
+        outcome = outcome_of(latest.image, latest.photo, content.path, path, latest.interrupted)
+        yield outcome
+        recipe = path.with_name(f"{path.name}-recipe.zip")
+        look = path.with_name(f"{path.name}-look.zip")
+        yield replace(
+            outcome,
+            recipe=pack_recipe(recipe, style.path, options, masks),
+            look=pack_look(look, latest),
         )
 
     def stop(self) -> None:
