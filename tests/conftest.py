@@ -4,7 +4,8 @@ import signal
 import struct
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,17 @@ def assert_same_weights(one: torch.nn.Module, other: torch.nn.Module) -> None:
     assert one.state_dict().keys() == other.state_dict().keys()
     for name, value in one.state_dict().items():
         assert torch.equal(value, other.state_dict()[name]), name
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Gives torch so many threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def blank_png(width: int, height: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from conftest import threads
 from torch import Tensor
 
 from pydpst import ops
@@ -57,12 +58,8 @@ def test_strips_give_the_bits_of_the_whole() -> None:
 def test_bits_do_not_depend_on_the_number_of_threads() -> None:
     maps, image = (x.float() for x in inputs(1, 16, 16, 300, 100))
     want = ops.affine_maps_apply(maps, image)
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(3)
+    with threads(3):
         assert torch.equal(ops.affine_maps_apply(maps, image), want)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def test_opcheck_layouts_and_vmap() -> None:

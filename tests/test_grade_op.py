@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from conftest import threads
 from torch import Tensor
 
 from pydpst.ops import reference
@@ -211,14 +212,10 @@ def test_vmap_compile_and_autocast() -> None:
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_bits_do_not_depend_on_the_number_of_threads(dtype: torch.dtype, hues: int) -> None:
     arguments = tuple(x.to(dtype) for x in inputs(1, 3, hues, 8, 300, 211))
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
+    with threads(1):
         want = results(grade_apply, arguments)
-        torch.set_num_threads(3)
+    with threads(3):
         have = results(grade_apply, arguments)
-    finally:
-        torch.set_num_threads(threads)
     for one, other in zip(have, want, strict=True):
         assert torch.equal(one, other)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import threads
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -223,22 +223,14 @@ def test_strides_do_not_matter(dtype: torch.dtype) -> None:
     assert torch.equal(MattingLaplacian(guide).matvec(spread), want)
 
 
-@pytest.fixture
-def restore_threads() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.mark.usefixtures("restore_threads")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("radius", [1, 4])
 def test_thread_count_does_not_matter(dtype: torch.dtype, radius: int) -> None:
     guide, p = photo(290, 600).to(dtype), random(3, 290, 600).to(dtype)
     products = []
-    for threads in (1, 2, 5):
-        torch.set_num_threads(threads)
-        products.append(MattingLaplacian(guide, radius=radius).matvec(p))
+    for count in (1, 2, 5):
+        with threads(count):
+            products.append(MattingLaplacian(guide, radius=radius).matvec(p))
     assert torch.equal(products[0], products[1])
     assert torch.equal(products[0], products[2])
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import threads
 
 from pydpst.feedforward.look_cuts import Album, Cut, PlaneStack, parts_of
 from pydpst.feedforward.look_pairs import Batch, look_batch, two_windows
@@ -104,15 +105,11 @@ def test_killed_after_each_step_it_ends_with_the_same_weights(
 
 
 def test_with_two_threads_it_repeats() -> None:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
+    with threads(2):
         runs = [training(steps=12) for _ in range(4)]
         for run in runs:
             for _ in range(3):
                 run.advance()
-    finally:
-        torch.set_num_threads(threads)
     for value, *others in zip(*(run.network.state_dict().values() for run in runs), strict=True):
         assert all(torch.equal(value, other) for other in others)
 

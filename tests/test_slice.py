@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from conftest import threads
 from torch import Tensor
 
 from pydpst import ops
@@ -110,12 +111,8 @@ def test_vmap_and_autocast() -> None:
 def test_bits_do_not_depend_on_the_number_of_threads() -> None:
     arguments = tuple(x.float() for x in inputs(1, (8, 16, 16), 300, 100))
     want = results(ops.bilateral_slice_apply, arguments)
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(3)
+    with threads(3):
         have = results(ops.bilateral_slice_apply, arguments)
-    finally:
-        torch.set_num_threads(threads)
     for one, other in zip(have, want, strict=True):
         assert torch.equal(one, other)
 
