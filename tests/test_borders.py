@@ -76,6 +76,21 @@ def test_no_halo_beside_branches_at_full_size(tree: tuple[Tensor, Tensor, Tensor
     assert error[~near[2]].mean() < 2
 
 
+def test_no_halo_where_a_colour_is_common_on_both_sides() -> None:
+    """A dark arm, beside a shirt that is as white as the wall behind both."""
+    generator = torch.Generator().manual_seed(0)
+    photo = 0.85 + 0.01 * torch.randn(3, 240, 320, generator=generator)
+    labels = torch.zeros(240, 320, dtype=torch.int64)
+    labels[60:180, 60:200] = 1
+    arm = torch.zeros(240, 320, dtype=torch.bool)
+    arm[60:180, 160:200] = True
+    photo[:, arm] -= 0.6
+    masks = followed_masks(labels, photo, 2)
+    beside_arm = masks[1, 80:160, 200:212].mean(0)
+    assert beside_arm[2:].max() < 0.1, "wall beside the arm"
+    assert masks[1, 80:160, 170:198].min() > 0.9, "arm"
+
+
 def test_the_sky_that_is_found_ends_at_the_branches(tree: tuple[Tensor, Tensor, Tensor]) -> None:
     photo, alpha, _ = tree
     masks = regions_again(photo, [frozenset(["sky"]), frozenset(GROUPS) - {"sky"}])

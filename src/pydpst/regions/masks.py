@@ -203,18 +203,24 @@ def soft_masks(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
     hard = F.one_hot(labels + 1, regions + 1).permute(2, 0, 1).to(photo)
     if not hard[0].any() and regions == 1:
         return hard[1:]
+    return _of_regions(_along_edges(hard, photo))
+
+
+def _along_edges(hard: Tensor, photo: Tensor) -> Tensor:
+    """Planes (P, H, W) of 0 and 1 as `soft_masks` has them, before they add up to 1."""
     small = resize(photo, _FILTERED_SIZE)
     planes = F.interpolate(hard[None], small.shape[-2:], mode="area")[0]
-    return _of_regions(EnlargedPlanes(small, planes, photo.shape[1], _reach(small[0]))(photo))
+    return EnlargedPlanes(small, planes, photo.shape[1], _reach(small[0]))(photo)
 
 
 def followed_masks(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
     """Masks of a label map whose borders are where the photo's colours say.
 
     Near a border, nearer than a label map may be off, a pixel goes to the regions in whose inside
-    its colour is common: Bayes' rule, with the blurred labels for the prior and colour histograms
-    for the likelihood. The guided filter then takes the noise out. So branches before a sky are
-    branches, and sky is sky between them.
+    its colour is common: Bayes' rule, with what `soft_masks` has for the prior and colour
+    histograms for the likelihood. So branches before a sky are branches, and sky is sky between
+    them; and where a colour is common on both sides, a wall's behind a shirt, the border is at the
+    photo's nearest edge. The guided filter then takes the noise out.
 
     Args:
         labels: as for `soft_masks`.
@@ -235,7 +241,7 @@ def followed_masks(labels: Tensor, photo: Tensor, regions: int) -> Tensor:
     inside = torch.where(
         sure.sum((1, 2), keepdim=True) > _LEAST_INSIDE * labels.numel(), sure, hard
     )
-    belonging = box_mean(share, reach) * color_likelihood(photo, inside)
+    belonging = _along_edges(hard, photo) * color_likelihood(photo, inside)
     belonging = belonging / belonging.sum(0, keepdim=True).clamp_min(1e-12)
     return _of_regions(guided_filter(photo, torch.where(near, belonging, hard), radius=4, eps=1e-3))
 
