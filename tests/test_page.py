@@ -212,17 +212,19 @@ def test_run_download_stop_and_keep(visit: Callable[[], Any], photos: Path) -> N
 def test_a_busy_browser_shows_how_a_run_ended(
     server: Server, visit: Callable[[], Any], photos: Path
 ) -> None:
+    def results() -> set[Path]:
+        return set(server.folder.glob("pydpst-ui-*/*/result/*"))
+
     page = visit()
     begin(page, photos, "lake.jpg", "city_night.jpg", 240, 5)
     debugger = page.context.new_cdp_session(page)
     debugger.send("Debugger.enable")
+    before = results()
     click(page, "Stylize")
-    page.get_by_text("Looking at the photos").wait_for()
+    wait_until(lambda: bool(results() - before))
     debugger.send("Debugger.pause")
-    ended = time.monotonic() + PATIENCE / 1000
-    while not list(server.folder.glob("pydpst-ui-*/*/result/*/lake-city_night-look.zip")):
-        assert time.monotonic() < ended
-        time.sleep(0.1)
+    (result,) = results() - before
+    wait_until((result / "lake-city_night-look.zip").exists)
     time.sleep(1)  # what is said of the files is on its way, too
     debugger.send("Debugger.resume")
     finish(page)
