@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -52,8 +53,10 @@ def session(home: Path) -> Session:
 
 def run_of(session: Session, **shares: float) -> Outcome:
     regions, _ = session.paint([None, None])
-    *_, outcome = session.stylize(regions, 0.9, shares, **OPTIONS)
+    *_, first, outcome = session.stylize(regions, 0.9, shares, **OPTIONS)
     assert isinstance(outcome, Outcome)
+    assert outcome.recipe is not None
+    assert first == replace(outcome, recipe=None, look=None), "shown before the rest is packed"
     return outcome
 
 
